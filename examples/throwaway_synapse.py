@@ -1,0 +1,217 @@
+"""A real homeserver for an example or a test: Synapse on 127.0.0.1, on SQLite in a temporary folder, gone afterwards.
+
+What it demands of those who register is a matter of configuration; the parts of it that are ready made are the
+constants and functions below. The keys are Synapse's own:
+https://element-hq.github.io/synapse/latest/usage/configuration/config_documentation.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import importlib.util
+import json
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+
+Config = Mapping[str, Any]
+
+SERVER_NAME = "throwaway.localhost"
+#: Seconds that Synapse may take to answer for the first time; it takes one or two.
+START_TIMEOUT = 60.0
+
+#: Registration wants nothing: the only stage is m.login.dummy.
+OPEN: Config = {"enable_registration": True, "enable_registration_without_verification": True}
+#: Registration wants a token, which ``Synapse.add_registration_token`` makes.
+TOKEN: Config = {"enable_registration": True, "registration_requires_token": True}
+#: Registration wants the privacy policy to be accepted; goes with any of the others.
+TERMS: Config = {
+    "user_consent": {
+        "template_dir": "templates",
+        "version": "1.0",
+        "require_at_registration": True,
+        "policy_name": "Privacy Policy",
+    }
+}
+
+
+def email(smtp_port: int) -> Config:
+    """Registration wants an email address; the mail goes to an SMTP server on this machine."""
+    return {
+        "enable_registration": True,
+        "registrations_require_3pid": ["email"],
+        "email": {
+            "smtp_host": "127.0.0.1",
+            "smtp_port": smtp_port,
+            "enable_tls": False,
+            "notif_from": f"Synapse <noreply@{SERVER_NAME}>",
+        },
+    }
+
+
+class SynapseError(Exception):
+    """Synapse is not installed, or did not start; the text is one line for a person."""
+
+
+class Synapse:
+    """A running homeserver.
+
+    Attributes:
+        base_url: its address.
+        server_name: the part of its user ids behind the colon.
+    """
+
+    def __init__(self, base_url: str, shared_secret: str) -> None:
+        self.base_url = base_url
+        self.server_name = SERVER_NAME
+        self._shared_secret = shared_secret
+        self._admin_token: str | None = None
+
+    def add_user(self, username: str, password: str, *, admin: bool = False) -> dict[str, Any]:
+        """Make an account without any authentication, and return its user_id, access_token and device_id."""
+        url = f"{self.base_url}/_synapse/admin/v1/register"
+        nonce = _ok(requests.get(url, timeout=30))["nonce"]
+        text = "\0".join((nonce, username, password, "admin" if admin else "notadmin"))
+        mac = hmac.new(self._shared_secret.encode(), text.encode(), hashlib.sha1).hexdigest()
+        body = {"nonce": nonce, "username": username, "password": password, "admin": admin, "mac": mac}
+        return _ok(requests.post(url, json=body, timeout=30))
+
+    def add_registration_token(self, token: str, uses_allowed: int | None = None) -> None:
+        """Make a registration token; without ``uses_allowed`` it can be used for ever."""
+        self.admin("POST", "/_synapse/admin/v1/registration_tokens/new", {"token": token, "uses_allowed": uses_allowed})
+
+    def admin(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Call Synapse's admin API."""
+        if self._admin_token is None:
+            self._admin_token = self.add_user("admin", secrets.token_hex(16), admin=True)["access_token"]
+        headers = {"Authorization": f"Bearer {self._admin_token}"}
+        return _ok(requests.request(method, self.base_url + path, headers=headers, json=body, timeout=30))
+
+
+@contextmanager
+def throwaway_synapse(*parts: Config, port: int | None = None) -> Iterator[Synapse]:
+    """Run Synapse for as long as the block lasts.
+
+    Args:
+        *parts: configuration, the later parts winning over the earlier ones.
+        port: the port to listen on; None for a free one.
+
+    Raises:
+        SynapseError: it is not installed, or did not start.
+    """
+    if importlib.util.find_spec("synapse") is None:
+        raise SynapseError("Synapse is not installed: pip install 'interactive-auth[examples]'")
+    port = _free_port(port)
+    base_url = f"http://127.0.0.1:{port}"
+    shared_secret = secrets.token_hex(16)
+    with tempfile.TemporaryDirectory(prefix="throwaway-synapse-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        _write_policy(folder / "templates" / "en")
+        config = folder / "homeserver.yaml"  # every JSON text is YAML, too
+        config.write_text(json.dumps(_config(folder, port, base_url, shared_secret, parts)))
+        with open(folder / "output", "wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "synapse.app.homeserver", "-c", str(config)],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C in a terminal is meant for the program, which then stops Synapse in good order.
+                start_new_session=True,
+            )
+        try:
+            _wait_until_up(process, base_url, folder / "output")
+            yield Synapse(base_url, shared_secret)
+        finally:
+            _stop(process)
+
+
+def _config(folder: Path, port: int, base_url: str, shared_secret: str, parts: tuple[Config, ...]) -> dict[str, Any]:
+    unlimited = {"per_second": 10000, "burst_count": 10000}
+    config: dict[str, Any] = {
+        "server_name": SERVER_NAME,
+        "public_baseurl": f"{base_url}/",
+        "listeners": [
+            {
+                "port": port,
+                "type": "http",
+                "bind_addresses": ["127.0.0.1"],
+                "resources": [{"names": ["client", "consent"]}],
+            }
+        ],
+        "database": {"name": "sqlite3", "args": {"database": str(folder / "homeserver.db")}},
+        "media_store_path": str(folder / "media"),
+        "signing_key_path": str(folder / "signing.key"),
+        "pid_file": str(folder / "homeserver.pid"),
+        "report_stats": False,
+        "suppress_key_server_warning": True,
+        "trusted_key_servers": [],
+        "macaroon_secret_key": secrets.token_hex(16),
+        "form_secret": secrets.token_hex(16),
+        "registration_shared_secret": shared_secret,
+        "bcrypt_rounds": 4,
+        "rc_registration": unlimited,
+        "rc_registration_token_validity": unlimited,
+        "rc_3pid_validation": unlimited,
+        "rc_login": {"address": unlimited, "account": unlimited, "failed_attempts": unlimited},
+    }
+    for part in parts:
+        config.update(part)
+    return config
+
+
+def _write_policy(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "1.0.html").write_text("<html><body><p>This server forgets everything when it stops.</p></body></html>")
+    (folder / "success.html").write_text("<html><body><p>Thank you.</p></body></html>")
+
+
+def _free_port(port: int | None) -> int:
+    with socket.socket() as probe:
+        # Like Synapse, pass over connections of an earlier run that are still closing.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port or 0))
+        except OSError as error:
+            raise SynapseError(f"port {port} is not free: {error.strerror}") from None
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], base_url: str, output: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            lines = output.read_text(errors="replace").split("\n")
+            said = " ".join(line.strip() for line in lines[-5:] if line.strip())
+            raise SynapseError(f"Synapse did not start: {said}")
+        try:
+            if requests.get(f"{base_url}/_matrix/client/versions", timeout=5).ok:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.05)
+    raise SynapseError(f"Synapse did not answer within {START_TIMEOUT:g} seconds")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _ok(response: requests.Response) -> dict[str, Any]:
+    response.raise_for_status()
+    body: dict[str, Any] = response.json()
+    return body

@@ -1,0 +1,316 @@
+"""InteractiveAuth: the public face of the loop, its arguments and methods.
+
+What must not be here: HTTP, printing, prompting, and the loop itself, which is in ``_loop``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Generic, TypeVar
+
+from ._checks import (
+    check_client_secret,
+    check_function,
+    check_handlers,
+    check_inputs,
+    check_mapping,
+    check_max_attempts,
+    check_required_text,
+    check_seconds,
+    check_supported,
+    check_text,
+    type_error,
+)
+from ._handover import Submission
+from ._loop import Attempt
+from ._session import UIASession
+from ._shared import Shared
+from ._threepid import Threepid
+from ._types import (
+    AuthType,
+    BusyChanged,
+    DoRequest,
+    Flow,
+    Inputs,
+    RequestEmailToken,
+    RequestMsisdnToken,
+    ResumeState,
+    RetryPolicy,
+    StartAuthStage,
+)
+
+T = TypeVar("T")
+
+#: Where get_resume_state() keeps, in ``auth_data``, what no argument of the constructor takes.
+_RESUME_KEY = "interactive_auth"
+
+
+class InteractiveAuth(Generic[T]):
+    """Repeat a request until its User-Interactive Authentication is done.
+
+    It implements the client's side of the client-server API's "User-Interactive Authentication API". Everything
+    runs in the thread that calls ``attempt_auth()``, the callbacks too; the other methods may be called from any
+    thread and from within callbacks.
+
+    Args:
+        do_request: sends the request once. It is given the dict to put under the body's ``auth`` key, or None: then
+            the body must have no such key. It returns the response, or raises ``MatrixError`` for an error response.
+            Connection trouble (the built-in ConnectionError and TimeoutError, and those of requests) is retried.
+        start_auth_stage: called with a ``Stage`` for each stage to do. It returns the auth dict to submit, without
+            ``session``, or None if the stage will be completed elsewhere. Or a mapping from stage type to such a
+            callable, with ``"*"`` for all stages not named: then a flow with any other stage is never chosen.
+        auth_data: the JSON body of an earlier 401, which saves the first request.
+        inputs: ``email_address``, ``phone_country`` and ``phone_number``, which steer the choice of flow.
+        session_id: the UIA session to go on with; wins over the one in ``auth_data``.
+        client_secret: the secret that ``email_sid`` and ``msisdn_sid`` belong to; None has one made when needed.
+        email_sid: the sid of an earlier email token request.
+        msisdn_sid: the sid of an earlier SMS token request.
+        supported_stages: the stages to prefer; None for the keys of a mapping, else for all alike. A flow with an
+            email or msisdn stage whose input is not given is chosen only if that stage is named here.
+        request_email_token: ``(email, client_secret, send_attempt, session_id)`` asks the server for the mail and
+            returns a mapping with ``sid``.
+        request_msisdn_token: ``(country, phone_number, client_secret, send_attempt, session_id)``, likewise for SMS.
+        busy_changed: called with True before each foreground request and with False after it.
+        id_server: the identity server that made the sids, if the homeserver did not; needs ``id_access_token``.
+        id_access_token: the access token for ``id_server``.
+        max_attempts: how many wrong answers to one stage an attempt allows; None for no limit.
+        poll_interval: seconds from one poll to the next.
+        poll_timeout: seconds of waiting that an attempt allows for one stage; None waits for ever. The time that
+            callbacks take does not count.
+        retry: how a request is repeated after trouble and rate limits; None never repeats one.
+
+    Raises:
+        TypeError: an argument has a wrong type.
+        ValueError: an argument has a wrong value.
+    """
+
+    def __init__(
+        self,
+        do_request: DoRequest[T],
+        start_auth_stage: StartAuthStage | Mapping[str, StartAuthStage],
+        *,
+        auth_data: Mapping[str, Any] | None = None,
+        inputs: Inputs | None = None,
+        session_id: str | None = None,
+        client_secret: str | None = None,
+        email_sid: str | None = None,
+        msisdn_sid: str | None = None,
+        supported_stages: Collection[str] | None = None,
+        request_email_token: RequestEmailToken | None = None,
+        request_msisdn_token: RequestMsisdnToken | None = None,
+        busy_changed: BusyChanged | None = None,
+        id_server: str | None = None,
+        id_access_token: str | None = None,
+        max_attempts: int | None = 3,
+        poll_interval: float = 2.0,
+        poll_timeout: float | None = 300.0,
+        retry: RetryPolicy | None = RetryPolicy(),  # noqa: B008 (frozen)
+    ) -> None:
+        check_function("do_request", do_request)
+        handlers = check_handlers(start_auth_stage)
+        for name, function in (
+            ("request_email_token", request_email_token),
+            ("request_msisdn_token", request_msisdn_token),
+            ("busy_changed", busy_changed),
+        ):
+            check_function(name, function, optional=True)
+        identity = {"id_server": id_server, "id_access_token": id_access_token}
+        identity_server = {name: text for name, value in identity.items() if (text := check_text(name, value))}
+        if len(identity_server) == 1:
+            raise ValueError("id_server and id_access_token must be given both or neither")
+        if retry is not None and not isinstance(retry, RetryPolicy):
+            raise type_error("retry", "a RetryPolicy or None", retry)
+        email, phone = check_inputs(inputs)
+        email_threepid = Threepid(AuthType.EMAIL, email, check_text("email_sid", email_sid), request_email_token)
+        phone_threepid = Threepid(AuthType.MSISDN, phone, check_text("msisdn_sid", msisdn_sid), request_msisdn_token)
+        self._shared = Shared(
+            do_request=do_request,
+            handlers=handlers,
+            supported=check_supported(supported_stages, handlers),
+            threepids={AuthType.EMAIL: email_threepid, AuthType.MSISDN: phone_threepid},
+            identity_server=identity_server,
+            secret=check_client_secret(client_secret),
+            busy_changed=busy_changed,
+            max_attempts=check_max_attempts(max_attempts),
+            poll_interval=check_seconds("poll_interval", poll_interval),
+            poll_timeout=None if poll_timeout is None else check_seconds("poll_timeout", poll_timeout),
+            retry=retry,
+            session=UIASession(),
+        )
+        self._take_over(check_mapping("auth_data", {} if auth_data is None else auth_data))
+        session_id = check_text("session_id", session_id)
+        if session_id is not None:
+            self._shared.session.session = session_id
+
+    def _take_over(self, auth_data: Mapping[str, Any]) -> None:
+        """Start from an earlier 401, or from a saved state."""
+        self._shared.session.merge(auth_data)
+        saved = auth_data.get(_RESUME_KEY)
+        for threepid in self._shared.threepids.values():
+            threepid.restore(saved.get(threepid.stage) if isinstance(saved, Mapping) else None)
+
+    def attempt_auth(self) -> T:
+        """Send the request until it succeeds, and return the response.
+
+        After any error, a timeout, ``cancel()`` or Ctrl-C it may be called again, and goes on in the same session.
+
+        Returns:
+            What ``do_request`` returned.
+
+        Raises:
+            MatrixError: the server refused the request itself, or the access token.
+            NoAuthFlowFoundError: no flow fits the inputs and callbacks.
+            StageFailedError: a stage was answered wrongly ``max_attempts`` times.
+            AuthTimeoutError: a stage was not completed within ``poll_timeout``.
+            AuthCancelledError: ``cancel()`` was called.
+            ServerProtocolError: the server broke the rules.
+            RuntimeError: an attempt is running already, or the request has succeeded.
+            Exception: whatever a callback raised, unchanged.
+        """
+        with self._shared.handover.attempt():
+            return Attempt(self._shared).run()
+
+    def submit_auth_dict(self, auth_data: Mapping[str, Any], background: bool = False) -> None:
+        """Hand an auth dict to the running attempt, which sends it; this returns at once.
+
+        From within a callback it does what returning the dict does. After the success it does nothing.
+
+        Args:
+            auth_data: the auth dict; ``session`` is added if it has none.
+            background: whether a refusal is only logged, and the attempt goes on waiting.
+
+        Raises:
+            TypeError: ``auth_data`` is no mapping.
+            RuntimeError: no attempt is running, or the dict submitted before is still unsent.
+        """
+        self._shared.handover.submit(Submission(dict(check_mapping("auth_data", auth_data)), bool(background)))
+
+    def poll(self) -> None:
+        """Have a waiting attempt ask the server at once whether the stage is done; without an attempt, do nothing."""
+        self._shared.handover.ask_poll()
+
+    def cancel(self) -> None:
+        """End the running attempt with ``AuthCancelledError``; without one, do nothing.
+
+        A waiting attempt ends at once, a request on its way is awaited: if it succeeds, its response is returned.
+        """
+        self._shared.handover.cancel()
+
+    def get_session_id(self) -> str | None:
+        """Return the UIA session's id, None as long as the server gave none."""
+        return self._shared.session.session
+
+    def get_client_secret(self) -> str:
+        """Return the secret that the email and SMS tokens are bound to."""
+        return self._shared.client_secret()
+
+    def get_email_sid(self) -> str | None:
+        """Return the sid of the last email token request, None if there was none."""
+        return self._shared.threepids[AuthType.EMAIL].sid
+
+    def set_email_sid(self, sid: str) -> None:
+        """Use the sid of an email token request made elsewhere, with the same client secret.
+
+        Raises:
+            TypeError: ``sid`` is no str.
+            ValueError: ``sid`` is empty.
+        """
+        self._shared.threepids[AuthType.EMAIL].sid = check_required_text("sid", sid)
+
+    def get_msisdn_sid(self) -> str | None:
+        """Return the sid of the last SMS token request, None if there was none."""
+        return self._shared.threepids[AuthType.MSISDN].sid
+
+    def set_msisdn_sid(self, sid: str) -> None:
+        """Use the sid of an SMS token request made elsewhere, with the same client secret.
+
+        Raises:
+            TypeError: ``sid`` is no str.
+            ValueError: ``sid`` is empty.
+        """
+        self._shared.threepids[AuthType.MSISDN].sid = check_required_text("sid", sid)
+
+    def get_stage_params(self, login_type: str) -> dict[str, Any] | None:
+        """Return a copy of what the server said about a stage (its ``params``), None if it said nothing."""
+        return self._shared.stage_params(check_required_text("login_type", login_type))
+
+    def get_chosen_flow(self) -> Flow | None:
+        """Return the flow that is being walked, None before one was chosen."""
+        chosen = self._shared.session.chosen
+        return None if chosen is None else {"stages": list(chosen)}
+
+    def request_email_token(self, email: str | None = None) -> None:
+        """Have the mail sent, or sent again; repeated after trouble as ``retry`` allows.
+
+        Args:
+            email: the address; None for the one used last, or of ``inputs``.
+
+        Raises:
+            RuntimeError: the constructor was given no ``request_email_token``.
+            ValueError: no address is known.
+            MatrixError: the server refused, for example because the address is in use.
+            ServerProtocolError: the answer has no usable sid.
+            AuthCancelledError: ``cancel()`` was called while this waited to ask again.
+        """
+        threepid = self._shared.threepids[AuthType.EMAIL]
+        address = threepid.address if email is None else (check_required_text("email", email),)
+        if address is None:
+            raise ValueError("email must be given, since inputs had no email_address")
+        self._shared.request_token(threepid, address)
+
+    def request_msisdn_token(self, country: str | None = None, phone_number: str | None = None) -> None:
+        """Have the SMS sent, or sent again; repeated after trouble as ``retry`` allows.
+
+        Args:
+            country: the number's country, two upper-case letters; None, like ``phone_number``, for the last one.
+            phone_number: the number as dialled in that country.
+
+        Raises:
+            RuntimeError: the constructor was given no ``request_msisdn_token``.
+            ValueError: no number is known, or only half of one was given.
+            MatrixError: the server refused, for example because the number is in use.
+            ServerProtocolError: the answer has no usable sid.
+            AuthCancelledError: ``cancel()`` was called while this waited to ask again.
+        """
+        threepid = self._shared.threepids[AuthType.MSISDN]
+        address = threepid.address
+        if country is not None or phone_number is not None:
+            if country is None or phone_number is None:
+                raise ValueError("country and phone_number must be given both or neither")
+            address = (check_required_text("country", country), check_required_text("phone_number", phone_number))
+        if address is None:
+            raise ValueError("country and phone_number must be given, since inputs had no phone number")
+        self._shared.request_token(threepid, address)
+
+    def get_resume_state(self) -> ResumeState:
+        """Return all that another InteractiveAuth needs to go on, in another process or after a crash.
+
+        Returns:
+            A JSON-able dict, to be passed as ``InteractiveAuth(do_request, start_auth_stage, **state)``. It holds
+            the session's secrets, though no password.
+        """
+        shared, session = self._shared, self._shared.session
+        auth_data: dict[str, Any] | None = None
+        if session.flows:
+            auth_data = {
+                "flows": [{"stages": list(flow)} for flow in session.flows],
+                "params": session.params,
+                "completed": list(session.completed),
+            }
+        sent = {str(stage): saved for stage, threepid in shared.threepids.items() if (saved := threepid.save())}
+        if sent:
+            auth_data = {**(auth_data or {}), _RESUME_KEY: sent}
+        inputs: Inputs = {}
+        email, phone = shared.threepids[AuthType.EMAIL], shared.threepids[AuthType.MSISDN]
+        if email.address:
+            inputs["email_address"] = email.address[0]
+        if phone.address:
+            inputs["phone_country"], inputs["phone_number"] = phone.address
+        return {
+            "auth_data": auth_data,
+            "inputs": inputs,
+            "session_id": session.session,
+            "client_secret": shared.client_secret(),
+            "email_sid": email.sid,
+            "msisdn_sid": phone.sid,
+        }

@@ -1,0 +1,146 @@
+"""Checks of what a caller passes: a wrong argument is named, with what was expected, before anything is sent.
+
+What must not be here: checks of what a server says, which is never a TypeError.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
+
+from ._types import StartAuthStage
+
+#: Client-server API, "POST /register/email/requestToken": what a client secret may be made of.
+_CLIENT_SECRET = re.compile(r"[0-9a-zA-Z.=_-]{1,255}")
+_INPUTS = ("email_address", "phone_country", "phone_number")
+#: The mapping key that serves every stage not named.
+_ANY = "*"
+
+
+class Handlers(NamedTuple):
+    """The stage callbacks, however they were given.
+
+    Attributes:
+        by_stage: the callbacks for single stages.
+        other: the callback for every other stage, None if there is none.
+        handled: the stages there is a callback for, None if there is one for all.
+    """
+
+    by_stage: Mapping[str, StartAuthStage]
+    other: StartAuthStage | None
+    handled: frozenset[str] | None
+
+
+def type_error(name: str, expected: str, value: object) -> TypeError:
+    """Make the error for an argument of a wrong type; it never shows the value, which may be a secret."""
+    return TypeError(f"{name} must be {expected}, not {type(value).__name__}")
+
+
+def check_text(name: str, value: object) -> str | None:
+    """Return a string argument; None and an empty string are both None."""
+    if value is not None and not isinstance(value, str):
+        raise type_error(name, "a str or None", value)
+    return value or None
+
+
+def check_required_text(name: str, value: object) -> str:
+    """Return a string argument that must be given and not be empty."""
+    if not isinstance(value, str):
+        raise type_error(name, "a str", value)
+    if not value:
+        raise ValueError(f"{name} must not be empty")
+    return value
+
+
+def check_function(name: str, value: object, *, optional: bool = False) -> None:
+    """Check that an argument can be called, and blocks when it is."""
+    if value is None and optional:
+        return
+    if not callable(value):
+        raise type_error(name, "callable" + (" or None" if optional else ""), value)
+    if inspect.iscoroutinefunction(value):
+        raise TypeError(f"{name} must be an ordinary function: a coroutine function does nothing when it is called")
+
+
+def check_seconds(name: str, value: object) -> float:
+    """Return a number of seconds, 0 or more."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise type_error(name, "a number of seconds", value)
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be a finite number of seconds, 0 or more, not {value}")
+    return value
+
+
+def check_mapping(name: str, value: object) -> Mapping[str, Any]:
+    """Return an argument that must be a mapping."""
+    if not isinstance(value, Mapping):
+        raise type_error(name, "a mapping", value)
+    return value
+
+
+def check_max_attempts(value: object) -> int | None:
+    """Return ``max_attempts``: None or 1 or more."""
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise type_error("max_attempts", "an int or None", value)
+    if value < 1:
+        raise ValueError(f"max_attempts must be 1 or more, or None for no limit, not {value}")
+    return value
+
+
+def check_client_secret(value: object) -> str | None:
+    """Return a client secret of the specification's alphabet, None if it has to be made."""
+    secret = check_text("client_secret", value)
+    if secret is not None and not _CLIENT_SECRET.fullmatch(secret):
+        raise ValueError("client_secret must be 1 to 255 of the characters 0-9 a-z A-Z . = _ -")
+    return secret
+
+
+def check_inputs(value: object) -> tuple[tuple[str] | None, tuple[str, str] | None]:
+    """Return the email address and the phone number of ``inputs``, None for what was not given."""
+    inputs = check_mapping("inputs", {} if value is None else value)
+    for key in inputs:
+        if key not in _INPUTS:
+            raise ValueError(f"inputs has the unknown key {key!r}; it may have {', '.join(_INPUTS)}")
+    email, country, number = (check_text(f"inputs[{key!r}]", inputs.get(key)) for key in _INPUTS)
+    if (country is None) != (number is None):
+        raise ValueError("inputs must have both phone_country and phone_number, or neither")
+    return (email,) if email else None, (country, number) if country and number else None
+
+
+def check_handlers(value: object) -> Handlers:
+    """Return the stage callbacks of ``start_auth_stage``: one for all stages, or a mapping by stage type."""
+    if not isinstance(value, Mapping):
+        if not callable(value):
+            raise type_error("start_auth_stage", "callable, or a mapping from stage type to a callable", value)
+        check_function("start_auth_stage", value)
+        return Handlers({}, value, None)
+    by_stage = dict(value)
+    for stage, handler in by_stage.items():
+        if not isinstance(stage, str):
+            raise type_error("each key of start_auth_stage", "a stage type (str)", stage)
+        check_function(f"start_auth_stage[{str(stage)!r}]", handler)
+    other = by_stage.pop(_ANY, None)
+    return Handlers(by_stage, other, None if other is not None else frozenset(by_stage))
+
+
+def check_supported(value: object, handlers: Handlers) -> frozenset[str] | None:
+    """Return ``supported_stages``; its default is the keys of the mapping of callbacks, None if there is none."""
+    if value is None:
+        return frozenset(handlers.by_stage) if handlers.by_stage or handlers.handled is not None else None
+    if isinstance(value, (str, bytes)) or not isinstance(value, Collection):
+        raise type_error("supported_stages", "a collection of stage types", value)
+    for stage in value:
+        if not isinstance(stage, str):
+            raise type_error("each of supported_stages", "a stage type (str)", stage)
+    return frozenset(value)
+
+
+def check_token_request(name: str, value: Callable[..., Any] | None) -> Callable[..., Mapping[str, Any]] | None:
+    """Return a token request, None if there is none."""
+    check_function(name, value, optional=True)
+    return value

@@ -1,0 +1,237 @@
+"""The exceptions, one tree, divided by what the caller does next.
+
+What must not be here: anything that knows a server, a request or a clock.
+
+::
+
+    InteractiveAuthError            anything this library raises about an authentication
+    +-- MatrixError                 the server answered with an error: read ``errcode``
+    +-- NoAuthFlowFoundError        no flow can be walked: other inputs or other handlers
+    +-- StageFailedError            one stage was answered wrongly too often: ask for another secret
+    +-- AuthTimeoutError            a stage was not completed in time: call attempt_auth() again
+    |     (also a TimeoutError)
+    +-- AuthCancelledError          cancel() was called: nothing more was sent
+    +-- ServerProtocolError         the server broke the rules: report it to its operator
+    +-- HomeserverConnectionError   the server was not reached: check the network, try again
+          (also a ConnectionError)
+
+Misuse by the caller is a TypeError, ValueError or RuntimeError. Every exception can be pickled. No
+message, repr or pickle holds a secret: what was sent is cut out of what the server said about it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+_E = TypeVar("_E", bound="InteractiveAuthError")
+
+#: Shorter strings are no secrets, and cutting them out would only garble the server's words.
+_SHORTEST_SECRET = 6
+#: As deep as a body is followed when it is pickled; a stranger's nesting must not exhaust the stack.
+_DEEPEST = 16
+
+
+def printable(text: object, limit: int = 300) -> str:
+    """Return ``text`` fit for a message: bounded, and with control characters and surrogates escaped.
+
+    Args:
+        text: anything a server said.
+        limit: the most characters that are kept.
+    """
+    whole = text if isinstance(text, str) else repr(text)
+    cut = whole[:limit] + ("..." if len(whole) > limit else "")
+    # A terminal would obey an escape sequence, and print() fails on a lone surrogate.
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+
+
+def _revive(cls: type[_E], args: tuple[Any, ...], state: dict[str, Any]) -> _E:
+    """Rebuild a pickled exception without its constructor, whose arguments a message is made of."""
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class InteractiveAuthError(Exception):
+    """The base of all that this library raises about an authentication."""
+
+    def _state(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revive, (type(self), self.args, self._state())
+
+
+class MatrixError(InteractiveAuthError):
+    """A homeserver answered a request with an error (client-server API, "Standard error response").
+
+    A ``do_request`` raises it for every answer that is not a success; a 401 that carries ``flows`` is how
+    the server asks for authentication.
+
+    Attributes:
+        http_status: the HTTP status code.
+        data: the JSON body, ``{}`` if it was no JSON object. A pickled copy lacks its ``session``.
+        errcode: the body's ``errcode``, None if it has none.
+        error: the body's ``error``, the server's words for people, None if it has none.
+        retry_after: seconds to wait before the next request, None if the server did not say.
+    """
+
+    http_status: int
+    data: dict[str, Any]
+    errcode: str | None
+    error: str | None
+    retry_after: float | None
+
+    def __init__(self, http_status: int, data: Mapping[str, Any], retry_after: float | None = None) -> None:
+        """Describe an error response.
+
+        Args:
+            http_status: the HTTP status code.
+            data: the JSON body; what is no mapping counts as empty, since servers and proxies send anything.
+            retry_after: seconds from a ``Retry-After`` header; None reads the body's ``retry_after_ms``.
+
+        Raises:
+            TypeError: ``http_status`` is no int.
+        """
+        if not isinstance(http_status, int) or isinstance(http_status, bool):
+            raise TypeError(f"http_status must be an int, not {type(http_status).__name__}")
+        super().__init__()
+        self.http_status = http_status
+        self.data = dict(data) if isinstance(data, Mapping) else {}
+        errcode, error = self.data.get("errcode"), self.data.get("error")
+        self.errcode = errcode if isinstance(errcode, str) else None
+        self.error = error if isinstance(error, str) else None
+        stated = _seconds(retry_after)
+        self.retry_after = self.body_retry_after if stated is None else stated
+        self._context = ""
+        self._secrets: tuple[str, ...] = ()
+
+    @property
+    def body_retry_after(self) -> float | None:
+        """The body's ``retry_after_ms`` in seconds, None if there is none of use (spec: "Rate limiting")."""
+        return _seconds(self.data.get("retry_after_ms"), 1000.0)
+
+    def _conceal(self, secrets: Iterable[str]) -> None:
+        """Keep these strings out of the text and the pickle: servers quote what they were sent."""
+        found = {*self._secrets, *(s for s in secrets if len(s) >= _SHORTEST_SECRET)}
+        self._secrets = tuple(sorted(found, key=lambda secret: (-len(secret), secret)))
+
+    def _clean(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "[hidden]")
+        return text
+
+    def _plain(self, value: Any, depth: int = _DEEPEST) -> Any:
+        if isinstance(value, str):
+            return self._clean(value)
+        if isinstance(value, (list, dict)) and not depth:
+            return None
+        if isinstance(value, list):
+            return [self._plain(item, depth - 1) for item in value]
+        if isinstance(value, dict):
+            return {self._plain(key): self._plain(item, depth - 1) for key, item in value.items()}
+        return value
+
+    def _state(self) -> dict[str, Any]:
+        state = super()._state()
+        state["data"] = self._plain({key: value for key, value in self.data.items() if key != "session"})
+        state["error"] = None if self.error is None else self._clean(self.error)
+        state["errcode"] = None if self.errcode is None else self._clean(self.errcode)
+        state["_secrets"] = ()
+        return state
+
+    def __str__(self) -> str:
+        words = [str(self.http_status)]
+        if self.errcode is not None:
+            words.append(printable(self._clean(self.errcode), 100))
+        text = " ".join(words)
+        if self.error is not None:
+            text += f": {printable(self._clean(self.error))}"
+        return f"{text} ({self._context})" if self._context else text
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
+
+class NoAuthFlowFoundError(InteractiveAuthError):
+    """No flow that the server offers can be walked with the inputs and handlers given.
+
+    Attributes:
+        required_stages: the stages that a flow had to contain because of the inputs given.
+        flows: the flows that the server offered, as ``{"stages": [...]}``.
+    """
+
+    required_stages: list[str]
+    flows: list[dict[str, list[str]]]
+
+    def __init__(
+        self, message: str, required_stages: Sequence[str] = (), flows: Iterable[Mapping[str, Sequence[str]]] = ()
+    ) -> None:
+        super().__init__(message)
+        self.required_stages = list(required_stages)
+        self.flows = [{"stages": list(flow["stages"])} for flow in flows]
+
+
+class StageFailedError(InteractiveAuthError):
+    """One stage was answered wrongly as often as is allowed; its cause is the last ``MatrixError``.
+
+    Attributes:
+        stage: the stage's type, for example ``"m.login.password"``.
+        attempts: how many answers to it were rejected in this session.
+    """
+
+    stage: str
+    attempts: int
+
+    def __init__(self, stage: str, attempts: int, error: MatrixError | None = None) -> None:
+        times = "once" if attempts == 1 else f"{attempts} times"
+        said = f"; the server said {error}" if error is not None else ""
+        super().__init__(
+            f"{printable(stage, 100)} was rejected {times}{said}. "
+            "With another answer, attempt_auth() goes on in the same session."
+        )
+        self.stage = stage
+        self.attempts = attempts
+
+
+class AuthTimeoutError(InteractiveAuthError, TimeoutError):
+    """A stage was not completed within ``poll_timeout``; its cause is what the last poll was answered.
+
+    Attributes:
+        stage: the stage's type, for example ``"m.login.email.identity"``.
+    """
+
+    stage: str
+
+    def __init__(self, stage: str, seconds: float, error: BaseException | None = None) -> None:
+        said = f"; the last poll was answered {error}" if isinstance(error, MatrixError) else ""
+        super().__init__(
+            f"{printable(stage, 100)} was not completed within {seconds:g} seconds{said}. "
+            "attempt_auth() goes on waiting in the same session."
+        )
+        self.stage = stage
+
+
+class AuthCancelledError(InteractiveAuthError):
+    """``cancel()`` was called, or a person declined; ``attempt_auth()`` would go on in the same session."""
+
+
+class ServerProtocolError(InteractiveAuthError):
+    """The server broke the protocol's rules, in a way that no other answer of the client's would mend."""
+
+
+class HomeserverConnectionError(InteractiveAuthError, ConnectionError):
+    """The homeserver was not reached, or the connection failed before its answer was complete."""
+
+
+def _seconds(value: object, unit: float = 1.0) -> float | None:
+    """Return a server's delay in seconds, None for anything that is no delay."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        seconds = float(value) / unit
+    except OverflowError:  # a JSON integer of hundreds of digits
+        return None
+    return seconds if 0 <= seconds < math.inf else None

@@ -1,0 +1,68 @@
+"""How long to wait before one failed request is sent again, and when to give up.
+
+What must not be here: the waiting itself, the sending, or knowledge of stages.
+"""
+
+from __future__ import annotations
+
+import random
+
+from ._errors import MatrixError
+from ._session import Reply
+from ._types import RetryPolicy
+
+#: Seconds before the first repetition; each further one doubles it.
+_FIRST_WAIT = 0.5
+#: Seconds assumed for a 429 that states no delay (Continuwuity, Tuwunel); each further one doubles it.
+_FIRST_LIMIT = 2.0
+#: No exponent beyond it: the waits are long past any limit by then.
+_MOST_DOUBLINGS = 30
+
+
+class Retries:
+    """The repetitions of one request.
+
+    Args:
+        policy: how often, and how long at most; None gives up at once.
+    """
+
+    def __init__(self, policy: RetryPolicy | None) -> None:
+        self._policy = policy
+        self._first: Exception | None = None
+        self._troubles = 0
+        self._limits = 0
+
+    def wait_after(self, reply: Reply, error: Exception) -> float:
+        """Return the seconds to wait before the request is sent again.
+
+        Args:
+            reply: what the answer means.
+            error: the answer.
+
+        Raises:
+            Exception: ``error`` itself if it is not one to try again after, or a wait for it would be too long;
+                the first of the connection troubles if there were too many.
+        """
+        if self._policy is None or reply not in (Reply.RATE_LIMITED, Reply.TRANSIENT):
+            raise error
+        if reply is Reply.RATE_LIMITED:
+            wait = self.limit_wait(error)
+            if wait > self._policy.max_wait:
+                raise error
+            return wait
+        self._first = self._first or error
+        if self._troubles >= self._policy.retries:
+            raise self._first
+        wait = _FIRST_WAIT * 2.0 ** min(self._troubles, _MOST_DOUBLINGS)
+        self._troubles += 1
+        # Jitter keeps clients that a restart threw off together from coming back together.
+        return min(wait * random.uniform(0.5, 1.0), self._policy.max_wait)
+
+    def limit_wait(self, error: Exception) -> float:
+        """Return the seconds that a 429 asks to wait, the body's word before the header's, else a growing default."""
+        if isinstance(error, MatrixError):
+            stated = error.retry_after if error.body_retry_after is None else error.body_retry_after
+            if stated is not None:
+                return stated
+        self._limits += 1
+        return _FIRST_LIMIT * 2.0 ** min(self._limits - 1, _MOST_DOUBLINGS)

@@ -1,0 +1,147 @@
+"""What all attempts of one InteractiveAuth share, and the sending of single requests.
+
+What must not be here: the loop, the choice of flows, the waiting for a stage.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from ._checks import Handlers
+from ._errors import MatrixError
+from ._handover import Handover
+from ._retry import Retries
+from ._session import FAILURES, Reply, UIASession, classify_failure
+from ._threepid import Threepid
+from ._types import BusyChanged, DoRequest, RetryPolicy
+
+T = TypeVar("T")
+
+_ALPHABET = string.digits + string.ascii_letters
+_SECRET_LENGTH = 32
+#: What stands under these keys of an auth dict is no secret, and may stand in the server's words.
+_PUBLIC = frozenset({"type", "identifier", "sid", "id_server"})
+
+
+@dataclass(slots=True, eq=False)
+class Shared(Generic[T]):
+    """The checked arguments of an InteractiveAuth, and the state that outlives an attempt.
+
+    Attributes:
+        threepids: the email address and the phone number, by the stage that each completes.
+        identity_server: ``id_server`` and ``id_access_token``, or empty.
+        secret: the client secret, None until it is first needed.
+        response: the response, in a list of its own since it may be anything; empty before the success.
+    """
+
+    do_request: DoRequest[T]
+    handlers: Handlers
+    supported: frozenset[str] | None
+    threepids: dict[str, Threepid]
+    identity_server: dict[str, str]
+    secret: str | None
+    busy_changed: BusyChanged | None
+    max_attempts: int | None
+    poll_interval: float
+    poll_timeout: float | None
+    retry: RetryPolicy | None
+    session: UIASession
+    handover: Handover = field(default_factory=Handover)
+    response: list[T] = field(default_factory=list)
+
+    def client_secret(self) -> str:
+        """Return the client secret, made the first time: many a flow has no use for one."""
+        if self.secret is None:
+            number = secrets.randbelow(len(_ALPHABET) ** _SECRET_LENGTH)
+            letters = []
+            for _ in range(_SECRET_LENGTH):
+                number, digit = divmod(number, len(_ALPHABET))
+                letters.append(_ALPHABET[digit])
+            self.secret = "".join(letters)
+        return self.secret
+
+    def session_auth(self) -> dict[str, Any] | None:
+        """Return the auth dict that only names the session, None if there is none to name."""
+        return {"session": self.session.session} if self.session.session else None
+
+    def with_session(self, auth: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a copy of ``auth`` that names the session, unless it names one of its own."""
+        named = dict(auth)
+        if named.get("session") is None:
+            named.pop("session", None)
+            named.update(self.session_auth() or {})
+        return named
+
+    def exchange(self, auth: dict[str, Any] | None, submitted: str | None) -> tuple[Reply, Exception | None]:
+        """Send the request once, and take over what it is answered.
+
+        Args:
+            auth: the auth dict, None for a request without one.
+            submitted: the stage that it answers; None if it answers none, so that nothing can be rejected.
+
+        Returns:
+            What the answer means, and the answer itself if it is no success.
+        """
+        try:
+            # A copy: a do_request that changes its argument must not change what is sent again.
+            self.response.append(self.do_request(None if auth is None else dict(auth)))
+        except FAILURES as failure:
+            self.conceal(failure, auth)
+            with_session = auth is not None and "session" in auth
+            return self.session.receive(failure, submitted, with_session=with_session), failure
+        self.handover.succeed()
+        return Reply.SUCCESS, None
+
+    def conceal(self, error: Exception, auth: Mapping[str, Any] | None = None) -> None:
+        """Keep what was sent out of the text of what was answered."""
+        if isinstance(error, MatrixError):
+            known = (self.session.session, self.secret, self.identity_server.get("id_access_token"))
+            error._conceal(s for s in (*known, *_secrets_in(auth)) if s)
+
+    def stage_params(self, stage: str) -> dict[str, Any] | None:
+        """Return what is known about a stage beforehand, None if nothing is: a copy, the caller's to change."""
+        params = self.session.params.get(stage)
+        known = dict(params) if isinstance(params, dict) else None
+        threepid = self.threepids.get(stage)
+        if threepid is not None and threepid.submit_url is not None:
+            return {**(known or {}), "submit_url": threepid.submit_url}
+        return known
+
+    def request_token(self, threepid: Threepid, address: tuple[str, ...]) -> None:
+        """Ask the server to send a mail or an SMS, again after trouble as the retry policy allows.
+
+        Raises:
+            RuntimeError: the caller gave no way to ask for a token.
+            AuthCancelledError: the attempt was cancelled while waiting to ask again.
+            ServerProtocolError: the answer has no usable sid.
+            Exception: whatever else the token request raised.
+        """
+        if threepid.request is None:
+            raise RuntimeError(f"there is no token request for {threepid.stage}: give one to the constructor")
+        retries = Retries(self.retry)
+        while True:
+            # The same number on a repetition: a server that has sent the mail already does not send it twice.
+            arguments = (*address, self.client_secret(), threepid.send_attempt + 1, self.session.session)
+            try:
+                reply = threepid.request(*arguments)
+            except FAILURES as failure:
+                error = failure
+            else:
+                threepid.accept(reply, address)
+                return
+            self.conceal(error)
+            self.handover.pause(retries.wait_after(classify_failure(error), error))
+
+
+def _secrets_in(value: object) -> Iterator[str]:
+    """Yield the strings of an auth dict that must not come to light."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if key not in _PUBLIC:
+                yield from _secrets_in(item)

@@ -1,0 +1,84 @@
+"""Email addresses and phone numbers on their way through a session: the token request's bookkeeping.
+
+What must not be here: the sending of the request, waiting, any decision about flows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ._errors import ServerProtocolError
+from ._types import AuthType
+
+
+class Threepid:
+    """One third-party identifier, and the validation of it that the server was asked for.
+
+    Attributes:
+        stage: the stage that it completes.
+        address: the leading arguments of the token request: (email,) or (country, phone number); None if unknown.
+        sid: the id of the validation session, None before the first token request.
+        send_attempt: how many token requests have succeeded; a larger number makes the server send again.
+        submit_url: where a code is to be posted, None if the person follows a link instead.
+        request: sends the token request; None if the caller gave no way to.
+    """
+
+    __slots__ = ("address", "request", "send_attempt", "sid", "stage", "submit_url")
+
+    def __init__(
+        self,
+        stage: AuthType,
+        address: tuple[str, ...] | None,
+        sid: str | None,
+        request: Callable[..., Mapping[str, Any]] | None,
+    ) -> None:
+        self.stage = stage
+        self.address = address
+        self.sid = sid
+        self.send_attempt = 0
+        self.submit_url: str | None = None
+        self.request = request
+
+    def accept(self, reply: object, address: tuple[str, ...]) -> None:
+        """Take over the answer to a token request for ``address``.
+
+        Raises:
+            ServerProtocolError: it has no usable ``sid``, so the stage could never be completed with it.
+        """
+        sid = reply.get("sid") if isinstance(reply, Mapping) else None
+        if not isinstance(sid, str) or not sid:
+            raise ServerProtocolError(
+                f"the answer to the token request for {self.stage} has no usable sid, so the stage cannot be completed"
+            )
+        self.address = address
+        self.sid = sid
+        self.send_attempt += 1
+        self.submit_url = _web_url(reply.get("submit_url") if isinstance(reply, Mapping) else None)
+
+    def save(self) -> dict[str, Any]:
+        """Return what a resumed session needs beside address and sid; empty before the first token request."""
+        if not self.send_attempt:
+            return {}
+        return {"send_attempt": self.send_attempt, "submit_url": self.submit_url}
+
+    def restore(self, saved: object) -> None:
+        """Take over what ``save`` returned; anything else counts as nothing."""
+        if isinstance(saved, Mapping):
+            attempts = saved.get("send_attempt")
+            self.send_attempt = attempts if isinstance(attempts, int) and attempts > 0 else 0
+            self.submit_url = _web_url(saved.get("submit_url"))
+
+    def auth(self, client_secret: str, identity_server: Mapping[str, str]) -> dict[str, Any]:
+        """Return the auth dict that asks whether the validation is done.
+
+        The specification wants ``threepid_creds`` for that ("Email-based (identity / homeserver)"): a session alone
+        never completes such a stage.
+        """
+        creds = {"sid": self.sid, "client_secret": client_secret, **identity_server}
+        return {"type": str(self.stage), "threepid_creds": creds}
+
+
+def _web_url(value: object) -> str | None:
+    """Return a URL that a client may contact; a stranger's server must not name a file or a program."""
+    return value if isinstance(value, str) and value.lower().startswith(("http://", "https://")) else None

@@ -1,0 +1,189 @@
+"""The shapes that cross the library's border: wire JSON, stage types, options, callback protocols.
+
+What must not be here: behaviour. Nothing in this room decides, sends or waits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol, TypedDict, TypeVar
+
+from ._errors import MatrixError
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class AuthType(str, Enum):
+    """The stage types of the specification ("Authentication types"), and the names still used for drafts of them.
+
+    Each member is a ``str`` and can stand wherever a stage type does. Servers may ask for others.
+    """
+
+    PASSWORD = "m.login.password"
+    RECAPTCHA = "m.login.recaptcha"
+    TERMS = "m.login.terms"
+    EMAIL = "m.login.email.identity"
+    MSISDN = "m.login.msisdn"
+    SSO = "m.login.sso"
+    DUMMY = "m.login.dummy"
+    REGISTRATION_TOKEN = "m.login.registration_token"
+    OAUTH = "m.oauth"
+    UNSTABLE_SSO = "org.matrix.login.sso"
+    UNSTABLE_REGISTRATION_TOKEN = "org.matrix.msc3231.login.registration_token"
+    UNSTABLE_OAUTH = "org.matrix.cross_signing_reset"
+
+    def __str__(self) -> str:
+        return self._value_
+
+    # What format() makes of such an enum differs between Python 3.11 and 3.12; in a URL only the value is right.
+    def __format__(self, format_spec: str) -> str:
+        return format(self._value_, format_spec)
+
+
+class Flow(TypedDict):
+    """One way to authenticate: the stages to complete, in the server's order."""
+
+    stages: list[str]
+
+
+class Inputs(TypedDict, total=False):
+    """What the user gave up front; it steers the choice of flow. An empty string is as good as absent.
+
+    Attributes:
+        email_address: the address to register or to reset by.
+        phone_country: two upper-case letters (ISO 3166-1 alpha-2), the country of ``phone_number``.
+        phone_number: the number as dialled in that country.
+    """
+
+    email_address: str | None
+    phone_country: str | None
+    phone_number: str | None
+
+
+class ResumeState(TypedDict):
+    """All that another ``InteractiveAuth`` needs to go on: JSON-able, and made to be passed as keyword arguments.
+
+    It holds secrets: store it as you would store a password.
+    """
+
+    auth_data: dict[str, Any] | None
+    inputs: Inputs
+    session_id: str | None
+    client_secret: str
+    email_sid: str | None
+    msisdn_sid: str | None
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often a request that failed without an answer of the server's own is sent again.
+
+    Attributes:
+        retries: how often one request is repeated after connection trouble or a 502, 503 or 504; 0 never.
+        max_wait: the longest wait, in seconds, that is accepted before a repetition. A server that asks for a
+            longer one with a 429 has that 429 raised.
+    """
+
+    retries: int = 3
+    max_wait: float = 120.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.retries, int) or isinstance(self.retries, bool):
+            raise TypeError(f"retries must be an int, not {type(self.retries).__name__}")
+        if not isinstance(self.max_wait, (int, float)) or isinstance(self.max_wait, bool):
+            raise TypeError(f"max_wait must be a number of seconds, not {type(self.max_wait).__name__}")
+        if self.retries < 0:
+            raise ValueError(f"retries must be 0 or more, not {self.retries}")
+        if not 0 <= self.max_wait < math.inf:
+            raise ValueError(f"max_wait must be a finite number of seconds, 0 or more, not {self.max_wait}")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a stage callback is told.
+
+    Attributes:
+        type: the stage's type, for example ``"m.login.password"``; a member of ``AuthType`` or a server's own.
+        params: what the server says about this stage, ``{}`` if nothing. For ``m.login.msisdn`` it also holds the
+            ``submit_url`` of the last token request, if that answered with one.
+        flow: the stages of the chosen flow, in order.
+        completed: the stages completed so far; may hold stages that are not in ``flow``.
+        attempt: 1 the first time, one more for each answer to this stage that was rejected in this session.
+        error: the error that rejected the previous answer to this stage, else None.
+        email_sid: the sid of the last email token request, None if there was none.
+        msisdn_sid: the sid of the last SMS token request, None if there was none.
+        session: the UIA session's id, None if the server gave none.
+        client_secret: the secret that the email and SMS tokens are bound to.
+    """
+
+    type: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    flow: tuple[str, ...] = ()
+    completed: tuple[str, ...] = ()
+    attempt: int = 1
+    error: MatrixError | None = None
+    email_sid: str | None = None
+    msisdn_sid: str | None = None
+    session: str | None = field(default=None, repr=False)
+    client_secret: str = field(default="", repr=False)
+
+
+class DoRequest(Protocol[T_co]):
+    """Send the request once, with ``auth`` under the body's ``auth`` key, or without that key when it is None.
+
+    Returns the response of a success; raises ``MatrixError`` for an error response.
+    """
+
+    def __call__(self, auth: dict[str, Any] | None, /) -> T_co: ...
+
+
+class StartAuthStage(Protocol):
+    """Answer one stage: the auth dict to submit, or None if the stage will be completed elsewhere."""
+
+    def __call__(self, stage: Stage, /) -> Mapping[str, Any] | None: ...
+
+
+class RequestEmailToken(Protocol):
+    """Ask the server to send the mail; returns its answer, a mapping with ``sid``."""
+
+    def __call__(
+        self, email: str, client_secret: str, send_attempt: int, session_id: str | None, /
+    ) -> Mapping[str, Any]: ...
+
+
+class RequestMsisdnToken(Protocol):
+    """Ask the server to send the SMS; returns its answer, a mapping with ``sid`` and perhaps ``submit_url``."""
+
+    def __call__(
+        self, country: str, phone_number: str, client_secret: str, send_attempt: int, session_id: str | None, /
+    ) -> Mapping[str, Any]: ...
+
+
+class BusyChanged(Protocol):
+    """Hear that a foreground request begins (True) or has ended (False)."""
+
+    def __call__(self, busy: bool, /) -> object: ...
+
+
+class InteractiveAuthOptions(TypedDict, total=False):
+    """The keyword arguments of ``InteractiveAuth``, for functions that pass them on."""
+
+    auth_data: Mapping[str, Any] | None
+    inputs: Inputs | None
+    session_id: str | None
+    client_secret: str | None
+    email_sid: str | None
+    msisdn_sid: str | None
+    supported_stages: Collection[str] | None
+    request_email_token: RequestEmailToken | None
+    request_msisdn_token: RequestMsisdnToken | None
+    busy_changed: BusyChanged | None
+    id_server: str | None
+    id_access_token: str | None
+    max_attempts: int | None
+    poll_interval: float
+    poll_timeout: float | None
+    retry: RetryPolicy | None

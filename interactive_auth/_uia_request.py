@@ -1,0 +1,123 @@
+"""UIARequest: one request to an endpoint that demands authentication, ready to be sent again and again.
+
+What must not be here: the endpoints themselves, which are in ``homeserver``, and HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar, cast
+
+from typing_extensions import Unpack
+
+from ._auth import InteractiveAuth
+from ._checks import type_error
+from ._errors import MatrixError, ServerProtocolError, printable
+from ._types import InteractiveAuthOptions, RequestEmailToken, RequestMsisdnToken, StartAuthStage
+
+R = TypeVar("R", bound=Mapping[str, Any])
+
+#: Sends (method, path, JSON body), with or without the access token, to one homeserver.
+Send = Callable[[str | None], dict[str, Any]]
+#: The body's fields that are secrets, for the messages of errors.
+_SECRET_FIELDS = frozenset({"password", "new_password"})
+
+
+class UIARequest(Generic[R]):
+    """A request that a homeserver may answer with a demand for authentication; made by ``Homeserver``.
+
+    It is a ``do_request``: called with an auth dict it sends the whole body with that dict under ``auth``, since
+    servers differ in what they remember of a request; called with None it sends the body without that key.
+
+    Attributes:
+        request_email_token: has the homeserver send the mail that this endpoint's email stage wants; None if its
+            stages need none.
+        request_msisdn_token: likewise the SMS.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        body: Mapping[str, Any] | None,
+        required: Mapping[str, type],
+        request_email_token: RequestEmailToken | None = None,
+        request_msisdn_token: RequestMsisdnToken | None = None,
+    ) -> None:
+        self.request_email_token = request_email_token
+        self.request_msisdn_token = request_msisdn_token
+        self._send = send
+        self._required = required
+        fields = {} if body is None else body
+        if not isinstance(fields, Mapping):
+            raise type_error("body", "a mapping or None", body)
+        if "auth" in fields:
+            raise ValueError("body must have no auth: the authentication puts it there")
+        # Encoded once: what the caller changes later must not change the request in the middle of a session.
+        self._head = encode("body", dict(fields))[:-1]
+        self._secrets = tuple(v for k, v in fields.items() if k in _SECRET_FIELDS and isinstance(v, str))
+
+    def __call__(self, auth: Mapping[str, Any] | None = None) -> R:
+        """Send the request once.
+
+        Args:
+            auth: the auth dict, None for a request without one.
+
+        Returns:
+            The JSON object of the success.
+
+        Raises:
+            MatrixError: the homeserver answered with an error; a 401 with ``flows`` asks for authentication.
+            ServerProtocolError: the success lacks a field that the specification requires.
+            HomeserverConnectionError: there was no complete answer.
+            TypeError: ``auth`` is no mapping, or cannot be written as JSON.
+        """
+        if auth is not None and not isinstance(auth, Mapping):
+            raise type_error("auth", "a mapping or None", auth)
+        separator = "" if self._head == "{" else ", "
+        added = "" if auth is None else f'{separator}"auth": {encode("auth", dict(auth))}'
+        try:
+            response = self._send(f"{self._head}{added}}}")
+        except MatrixError as error:
+            error._conceal(self._secrets)
+            raise
+        for name, kind in self._required.items():
+            if not isinstance(response.get(name), kind):
+                raise ServerProtocolError(f"the homeserver's answer has no usable {name}, which the request is made for")
+        return cast("R", response)
+
+    def authenticate(
+        self, start_auth_stage: StartAuthStage | Mapping[str, StartAuthStage], **options: Unpack[InteractiveAuthOptions]
+    ) -> R:
+        """Send the request, go through its authentication, and return the response.
+
+        Args:
+            start_auth_stage: called for each stage, or a mapping from stage type to callables.
+            **options: the other arguments of ``InteractiveAuth``; the token requests are this request's unless named.
+
+        Returns:
+            The JSON object of the success.
+
+        Raises:
+            InteractiveAuthError: what ``InteractiveAuth.attempt_auth`` raises.
+            TypeError: an argument has a wrong type.
+            ValueError: an argument has a wrong value.
+        """
+        options.setdefault("request_email_token", self.request_email_token)
+        options.setdefault("request_msisdn_token", self.request_msisdn_token)
+        return InteractiveAuth(self, start_auth_stage, **options).attempt_auth()
+
+
+def encode(name: str, value: object) -> str:
+    """Return ``value`` as JSON in ASCII.
+
+    Raises:
+        TypeError: it holds something that JSON has not.
+        ValueError: it holds a number that JSON has not, or itself.
+    """
+    try:
+        return json.dumps(value, allow_nan=False)
+    except TypeError as error:
+        raise TypeError(f"{name} must be JSON: {printable(str(error))}") from None
+    except ValueError as error:
+        raise ValueError(f"{name} must be JSON: {printable(str(error))}") from None

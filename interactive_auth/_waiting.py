@@ -1,0 +1,124 @@
+"""The wait for one stage that is completed elsewhere: its polls, its deadline, what other threads hand over.
+
+What must not be here: the choice of stages, the counting of wrong answers, the calling of callbacks.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any, Generic, TypeVar
+
+from ._errors import AuthTimeoutError, InteractiveAuthError
+from ._handover import Submission
+from ._retry import Retries
+from ._session import Reply
+from ._shared import Shared
+from ._types import AuthType
+
+T = TypeVar("T")
+
+_log = logging.getLogger("interactive_auth")
+_log.addHandler(logging.NullHandler())
+
+_OAUTH = frozenset({AuthType.OAUTH, AuthType.UNSTABLE_OAUTH})
+
+
+class Waiting(Generic[T]):
+    """One wait.
+
+    Args:
+        shared: what the attempts share.
+        stage: the stage that is awaited.
+        waited: the seconds of its ``poll_timeout`` that earlier waits have used up.
+        may_restart: whether a session that is lost ends the wait, so that the attempt can start over.
+    """
+
+    def __init__(self, shared: Shared[T], stage: str, waited: float, *, may_restart: bool) -> None:
+        self._shared = shared
+        self._stage = stage
+        self._may_restart = may_restart
+        self._clock = shared.handover.clock
+        self._begun = self._clock.monotonic()
+        limit = shared.poll_timeout
+        self._deadline = math.inf if limit is None else self._begun + limit - waited
+        self._next_poll = self._begun + shared.poll_interval
+        self._not_before = self._begun
+        self._limits = Retries(shared.retry)
+        self._poll_error: Exception | None = None
+
+    def seconds(self) -> float:
+        """Return how long the wait has lasted so far."""
+        return self._clock.monotonic() - self._begun
+
+    def run(self, submission: Submission | None) -> Submission | Reply:
+        """Wait.
+
+        Args:
+            submission: what the stage's callback has submitted in the background, to be sent at once.
+
+        Returns:
+            What was handed over to be sent in the foreground, or what the reply that ended the wait means.
+
+        Raises:
+            AuthTimeoutError: the stage's time is up.
+            AuthCancelledError: the attempt was cancelled.
+            MatrixError: a poll found that the access token is no longer valid.
+        """
+        while submission is None or submission.background:
+            reply = self._act(submission)
+            if reply is not None:
+                return reply
+            if self._clock.monotonic() >= self._deadline:
+                limit = self._shared.poll_timeout or 0.0
+                raise AuthTimeoutError(self._stage, limit, self._poll_error) from self._poll_error
+            self._shared.handover.wait(min(self._next_poll, self._deadline))
+            submission = self._shared.handover.take_submission()
+        return submission
+
+    def _act(self, background: Submission | None) -> Reply | None:
+        """Send what is due, if anything is; None if the wait goes on."""
+        now = self._clock.monotonic()
+        if self._shared.handover.take_poll():
+            self._next_poll = min(self._next_poll, max(now, self._not_before))
+        if background is not None:
+            return self._send(self._shared.with_session(background.auth), is_poll=False)
+        if now < self._next_poll:
+            return None
+        self._next_poll = now + self._shared.poll_interval
+        auth = self._poll_auth()
+        return None if auth is None else self._send(auth, is_poll=True)
+
+    def _poll_auth(self) -> dict[str, Any] | None:
+        """Return the auth dict that asks whether the stage is done, None without a session to ask about."""
+        session = self._shared.session_auth()
+        if session is None:
+            return None
+        if self._stage in _OAUTH:
+            # The specification asks for the session alone; Continuwuity wants the type beside it.
+            return {"type": str(AuthType.OAUTH), **session}
+        threepid = self._shared.threepids.get(self._stage)
+        if threepid is not None and threepid.sid is not None:
+            return {**threepid.auth(self._shared.client_secret(), self._shared.identity_server), **session}
+        return session
+
+    def _send(self, auth: dict[str, Any], *, is_poll: bool) -> Reply | None:
+        """Send a request in the background: what fails is not the caller's concern, and the wait goes on."""
+        reply, error = self._shared.exchange(auth, None)
+        if error is None or self._stage in self._shared.session.completed:
+            return reply
+        self._shared.handover.check()
+        if is_poll:
+            self._poll_error = error
+            if reply is Reply.LOGGED_OUT:
+                raise error
+            if reply is Reply.SESSION_LOST and self._may_restart:
+                return reply
+        else:
+            # The text of an error that is not the library's own may hold what was sent.
+            said = error if isinstance(error, InteractiveAuthError) else type(error).__name__
+            _log.warning("a background submission for %s failed, waiting on: %s", self._stage, said)
+        if reply is Reply.RATE_LIMITED:
+            self._not_before = self._clock.monotonic() + self._limits.limit_wait(error)
+            self._next_poll = max(self._next_poll, self._not_before)
+        return None
