@@ -146,7 +146,7 @@ def _config(folder: Path, port: int, base_url: str, shared_secret: str, parts: t
                 "port": port,
                 "type": "http",
                 "bind_addresses": ["127.0.0.1"],
-                "resources": [{"names": ["client", "consent"]}],
+                "resources": [{"names": ["client"]}],
             }
         ],
         "database": {"name": "sqlite3", "args": {"database": str(folder / "homeserver.db")}},
@@ -167,6 +167,8 @@ def _config(folder: Path, port: int, base_url: str, shared_secret: str, parts: t
     }
     for part in parts:
         config.update(part)
+    if "user_consent" in config:  # Synapse serves the policy only with it, and does not start otherwise
+        config["listeners"][0]["resources"][0]["names"].append("consent")
     return config
 
 

@@ -160,6 +160,5 @@ def _has_flows(error: MatrixError) -> bool:
 def _says_session_lost(error: MatrixError) -> bool:
     said = (error.error or "").lower()
     return any(
-        error.http_status == row.status and error.errcode == row.errcode and row.words in said
-        for row in _SESSION_LOST
+        error.http_status == row.status and error.errcode == row.errcode and row.words in said for row in _SESSION_LOST
     )

@@ -9,7 +9,7 @@ import http.client
 import ipaddress
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit

@@ -6,7 +6,7 @@ What must not be here: the endpoints themselves, which are in ``homeserver``, an
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, cast
 
 from typing_extensions import Unpack
@@ -83,7 +83,9 @@ class UIARequest(Generic[R]):
             raise
         for name, kind in self._required.items():
             if not isinstance(response.get(name), kind):
-                raise ServerProtocolError(f"the homeserver's answer has no usable {name}, which the request is made for")
+                raise ServerProtocolError(
+                    f"the homeserver's answer has no usable {name}, which the request is made for"
+                )
         return cast("R", response)
 
     def authenticate(

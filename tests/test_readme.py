@@ -1,0 +1,189 @@
+"""The README's code runs as written, against a real homeserver that stands in for the address printed there."""
+
+from __future__ import annotations
+
+import getpass
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from throwaway_synapse import TOKEN, Synapse, throwaway_synapse
+
+README = Path(__file__).parents[1] / "README.rst"
+ADDRESS = "https://matrix.example.org"
+PASSWORD = "correct horse battery staple"
+
+
+def read_blocks() -> dict[str, str]:
+    """Return the README's Python code by the title above it."""
+    found = re.finditer(
+        r"^(?P<title>[^\n]+)\n-+\n(?:(?!^-+$).)*?^\.\. code-block:: python\n\n(?P<code>(?:    [^\n]*\n|\n)+)",
+        README.read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
+    return {match["title"]: re.sub(r"^    ", "", match["code"], flags=re.MULTILINE) for match in found}
+
+
+BLOCKS = read_blocks()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Synapse]:
+    with throwaway_synapse(TOKEN) as running:
+        running.add_registration_token("a-token")
+        yield running
+
+
+@pytest.fixture
+def answered(server: Synapse, monkeypatch: pytest.MonkeyPatch) -> Synapse:
+    """Lead what is sent to the README's address to the homeserver."""
+    send = requests.Session.send
+
+    def redirected(session: requests.Session, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
+        request.url = (request.url or "").replace(ADDRESS, server.base_url)
+        return send(session, request, **settings)
+
+    monkeypatch.setattr(requests.Session, "send", redirected)
+    return server
+
+
+@pytest.fixture
+def device(answered: Synapse) -> tuple[str, dict[str, str]]:
+    """Make an account with two devices, whose ids and token stand where the README has examples of them."""
+    name = f"user{len(answered.admin('GET', '/_synapse/admin/v2/users')['users'])}"
+    account = answered.add_user(name, PASSWORD)
+    login = {
+        "type": "m.login.password",
+        "identifier": {"type": "m.id.user", "user": name},
+        "password": PASSWORD,
+        "device_id": "OLDDEVICE",
+    }
+    assert requests.post(f"{answered.base_url}/_matrix/client/v3/login", json=login, timeout=30).ok
+    return account["user_id"], {"the-access-token": account["access_token"], '"alice"': f'"{name}"'}
+
+
+def devices_of(server: Synapse, user_id: str) -> list[str]:
+    listed = server.admin("GET", f"/_synapse/admin/v2/users/{user_id}/devices")
+    return [device["device_id"] for device in listed["devices"]]
+
+
+def run(title: str, replacements: dict[str, str] | None = None) -> dict[str, Any]:
+    code = BLOCKS[title]
+    for example, real in (replacements or {}).items():
+        assert example in code
+        code = code.replace(example, real)
+    namespace: dict[str, Any] = {"__name__": "readme"}
+    exec(compile(code, f"README.rst ({title})", "exec"), namespace)
+    return namespace
+
+
+def test_every_block_has_a_test() -> None:
+    """No code block of the README goes untested."""
+    tested = {"The shortest script", "In a script", "In a bot", "In a notebook", "With another HTTP client"}
+
+    assert set(BLOCKS) == tested
+    assert README.read_text().count(".. code-block:: python") == len(tested)
+
+
+def test_the_shortest_script_registers(answered: Synapse, capsys: pytest.CaptureFixture[str]) -> None:
+    """The shortest script makes the account, and prints its user id."""
+    run("The shortest script", {'"alice"': '"shortest"'})
+
+    user_id = f"@shortest:{answered.server_name}"
+    assert capsys.readouterr().out.strip() == user_id
+    assert answered.admin("GET", f"/_synapse/admin/v2/users/{user_id}")["name"] == user_id
+
+
+def test_the_script_deletes_the_device(
+    answered: Synapse,
+    device: tuple[str, dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The script asks again after a wrong password, with the server's words, and then the device is gone."""
+    user_id, replacements = device
+    answers = iter(["wrong", PASSWORD])
+    monkeypatch.setattr(getpass, "getpass", lambda prompt: next(answers))
+
+    run("In a script", replacements)
+
+    assert capsys.readouterr().out.strip() == "Wrong: Invalid username or password"
+    assert "OLDDEVICE" not in devices_of(answered, user_id)
+
+
+def test_the_script_says_why_it_failed(
+    answered: Synapse, device: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After three wrong passwords the script exits with the reason, and the device is still there."""
+    user_id, replacements = device
+    monkeypatch.setattr(getpass, "getpass", lambda prompt: "wrong")
+
+    with pytest.raises(SystemExit, match="still logged in: m.login.password was rejected 3 times"):
+        run("In a script", replacements)
+
+    assert "OLDDEVICE" in devices_of(answered, user_id)
+
+
+def test_the_bot_deletes_the_device(
+    answered: Synapse, device: tuple[str, dict[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bot's worker waits for the owner's command, and deletes the device with the password given there."""
+    user_id, replacements = device
+    bot = run("In a bot", replacements)
+    # The question is what the bot waits with: the command comes after it, as it would from a person.
+    while "!password" not in capsys.readouterr().out:
+        assert bot["worker"].is_alive()
+        bot["worker"].join(0.01)
+
+    bot["on_command"]("!password", PASSWORD)
+    bot["worker"].join(30)
+
+    assert not bot["worker"].is_alive()
+    assert "The old device is gone." in capsys.readouterr().out
+    assert "OLDDEVICE" not in devices_of(answered, user_id)
+    bot["homeserver"].close()
+
+
+def test_the_bot_can_be_told_to_stop(
+    answered: Synapse, device: tuple[str, dict[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bot's owner cancels, and the device stays."""
+    user_id, replacements = device
+    bot = run("In a bot", replacements)
+    while bot["auth"].get_session_id() is None:
+        bot["worker"].join(0.01)
+
+    bot["on_command"]("!cancel")
+    bot["worker"].join(30)
+
+    assert "still there: the authentication was cancelled" in capsys.readouterr().out
+    assert "OLDDEVICE" in devices_of(answered, user_id)
+    bot["homeserver"].close()
+
+
+def test_the_notebook_cell_registers(answered: Synapse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The notebook's cell asks for password and token, and leaves the account in a variable."""
+    monkeypatch.setattr(getpass, "getpass", lambda prompt: PASSWORD)
+    monkeypatch.setattr("builtins.input", lambda prompt: "a-token")
+
+    cell = run("In a notebook", {'"alice"': '"notebook"'})
+
+    user_id = cell["account"]["user_id"]
+    assert user_id == f"@notebook:{answered.server_name}"
+    assert answered.admin("GET", f"/_synapse/admin/v2/users/{user_id}")["name"] == user_id
+    cell["homeserver"].close()
+
+
+def test_another_client_reaches_the_server(answered: Synapse, device: tuple[str, dict[str, str]]) -> None:
+    """The hand-written request raises what the server says, as the loop expects it."""
+    from interactive_auth import MatrixError
+
+    client = run("With another HTTP client", {"the-access-token": device[1]["the-access-token"]})
+
+    with pytest.raises(MatrixError) as caught:
+        client["auth"].attempt_auth()
+
+    assert caught.value.http_status == 400  # the keys that are elided in the README are none
