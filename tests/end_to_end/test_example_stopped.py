@@ -1,0 +1,81 @@
+"""examples/register.py, stopped: by Ctrl-C, by kill, by a terminal that is closed. It leaves nothing behind."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from throwaway_synapse import Synapse
+
+    Start = Callable[..., subprocess.Popen[str]]
+
+#: Seconds within which Synapse has been started.
+PATIENCE = 30.0
+
+
+def processes_below(folder: Path) -> list[str]:
+    """Return the processes that were started with a file in this folder."""
+    commands = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended meanwhile
+            commands.append(file.read_bytes().decode(errors="replace"))
+    if not commands:  # not Linux
+        commands = subprocess.check_output(["ps", "-A", "-ww", "-o", "args="], text=True).splitlines()
+    return [command for command in commands if str(folder) in command]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_stopped_while_synapse_starts_it_leaves_nothing(
+    start_example: Start, example_folder: Path, stop: signal.Signals
+) -> None:
+    """Ctrl-C, kill and a closed terminal end it with 130 and one line, without Synapse and without a folder."""
+    program = start_example()
+    deadline = time.monotonic() + PATIENCE
+    while not (running := processes_below(example_folder)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    program.send_signal(stop)
+    _, errors = program.communicate()
+
+    assert running != []
+    assert (program.returncode, errors) == (130, "register.py: interrupted\n")
+    assert processes_below(example_folder) == []
+    assert list(example_folder.iterdir()) == []
+
+
+def test_ctrl_c_twice_while_synapse_runs_leaves_nothing(start_example: Start, example_folder: Path) -> None:
+    """Impatience does not disturb the cleaning up."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # a proxy that never answers, so that the sign-up hangs
+        proxy = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        program = start_example(env={"http_proxy": proxy, "no_proxy": "", "NO_PROXY": ""})
+        silent.settimeout(PATIENCE)
+        with silent.accept()[0]:
+            running = processes_below(example_folder)
+            program.send_signal(signal.SIGINT)
+            program.send_signal(signal.SIGINT)
+            _, errors = program.communicate()
+
+    assert len(running) == 1
+    assert (program.returncode, errors) == (130, "register.py: interrupted\n")
+    assert processes_below(example_folder) == []
+    assert list(example_folder.iterdir()) == []
+
+
+def test_ctrl_c_at_a_question_is_one_line(start_example: Start, token_synapse: Synapse) -> None:
+    """Ctrl-C instead of an answer ends it with 130."""
+    program = start_example("--homeserver", token_synapse.base_url)
+    assert program.stdout is not None
+    question = program.stdout.read(len("User name: "))
+    program.send_signal(signal.SIGINT)
+    _, errors = program.communicate()
+
+    assert question == "User name: "
+    assert (program.returncode, errors) == (130, "register.py: interrupted\n")

@@ -1,0 +1,211 @@
+"""Submissions in the background, and the busy signal that they do not give."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from interactive_auth import InteractiveAuth, MatrixError
+
+if TYPE_CHECKING:
+    from conftest import FakeClock, ScriptedServer, ScriptedUser
+
+NewAuth = Callable[..., InteractiveAuth[Any]]
+Challenge = Callable[..., MatrixError]
+
+SSO, TERMS, PASSWORD = "m.login.sso", "m.login.terms", "m.login.password"
+EMAIL, MSISDN = "m.login.email.identity", "m.login.msisdn"
+
+
+@pytest.fixture
+def patient(user: ScriptedUser) -> ScriptedUser:
+    """Return a user who completes every stage elsewhere."""
+    user.then_always(None)
+    return user
+
+
+@pytest.fixture
+def busy() -> list[bool]:
+    """Return the list that the busy signals are put into."""
+    return []
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        MatrixError(401, {"errcode": "M_FORBIDDEN", "flows": [{"stages": [SSO]}]}),
+        MatrixError(401, {"errcode": "M_UNKNOWN_TOKEN"}),
+        MatrixError(400, {"errcode": "M_UNKNOWN", "error": "Unknown session ID: S1"}),
+        MatrixError(403, {"errcode": "M_FORBIDDEN"}),
+        MatrixError(429, {"retry_after_ms": 500}),
+        MatrixError(500, {}),
+        ConnectionError("x"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("origin", ["thread", "callback"])
+def test_background_failure(
+    new_auth: NewAuth,
+    server: ScriptedServer,
+    user: ScriptedUser,
+    challenge: Challenge,
+    clock: FakeClock,
+    busy: list[bool],
+    caplog: pytest.LogCaptureFixture,
+    refusal: Exception,
+    origin: str,
+) -> None:
+    """A failure in the background is logged; no callback, no attempt counted, no busy signal, the wait goes on."""
+    server.will(challenge([SSO]), refusal, "done")
+    auth = new_auth(busy_changed=busy.append, max_attempts=1)
+
+    def submit(*_: object) -> None:
+        auth.submit_auth_dict({"type": SSO}, background=True)
+
+    if origin == "thread":
+        user.will(None)
+        clock.at(1, submit)
+    else:
+        user.will(submit)
+
+    with caplog.at_level(logging.WARNING, "interactive_auth"):
+        assert auth.attempt_auth() == "done"
+
+    assert server.sent == [None, {"type": SSO, "session": "S1"}, {"session": "S1"}]
+    assert server.times == [0, 1 if origin == "thread" else 0, 2]
+    assert user.types == [SSO]
+    assert busy == [True, False]
+    assert len(caplog.records) == 1
+    assert "a background submission for m.login.sso failed" in caplog.text
+
+
+def test_background_success(
+    new_auth: NewAuth,
+    server: ScriptedServer,
+    patient: ScriptedUser,
+    challenge: Challenge,
+    clock: FakeClock,
+    busy: list[bool],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A success in the background is the attempt's success, without a busy signal of its own."""
+    server.will(challenge([SSO]), "done")
+    auth = new_auth(busy_changed=busy.append)
+    clock.at(1, lambda: auth.submit_auth_dict({"type": SSO, "session": "mine"}, background=True))
+
+    assert auth.attempt_auth() == "done"
+    assert server.sent[1] == {"type": SSO, "session": "mine"}
+    assert busy == [True, False]
+    assert caplog.records == []
+
+
+def test_background_completion(
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+) -> None:
+    """A background submission that completes the stage ends the wait for it."""
+    flow = [SSO, TERMS]
+    server.will(challenge(flow), challenge(flow, completed=[SSO]), "done")
+    auth = new_auth()
+    clock.at(1, lambda: auth.submit_auth_dict({"type": SSO}, background=True))
+
+    auth.attempt_auth()
+
+    assert patient.types == [SSO, TERMS]
+    assert server.times == [0, 1, 3]
+
+
+def test_background_rate_limit(
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+) -> None:
+    """A background submission that is told to wait puts off the polls, too."""
+    server.will(challenge([SSO]), MatrixError(429, {"retry_after_ms": 9000}), "done")
+    auth = new_auth()
+    clock.at(1, lambda: auth.submit_auth_dict({"type": SSO}, background=True))
+
+    auth.attempt_auth()
+
+    assert server.times == [0, 1, 10]
+
+
+def test_background_then_foreground(
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+) -> None:
+    """After a background failure there is room for the next submission."""
+    server.will(challenge([SSO]), challenge([SSO], errcode="M_FORBIDDEN"), "done")
+    auth = new_auth(poll_interval=60)
+    clock.at(1, lambda: auth.submit_auth_dict({"n": 1}, background=True))
+    clock.at(2, lambda: auth.submit_auth_dict({"n": 2}))
+
+    assert auth.attempt_auth() == "done"
+    assert server.times == [0, 1, 2]
+
+
+def test_background_does_not_stand_for_the_callback(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+) -> None:
+    """A background submission that comes before its stage was asked for does not keep the stage from being asked."""
+    auth = new_auth(poll_timeout=10)
+
+    def meanwhile(_auth: object) -> MatrixError:
+        auth.submit_auth_dict({"n": 1}, background=True)
+        return challenge([PASSWORD])
+
+    server.will(meanwhile)
+    server.then_always(lambda sent: "done" if sent.get("n") == 2 else challenge([PASSWORD], errcode="M_FORBIDDEN"))
+    user.will({"n": 2})
+
+    assert auth.attempt_auth() == "done"
+    assert user.types == [PASSWORD]
+
+
+# The busy signal
+
+
+def test_busy_pairs(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, busy: list[bool]
+) -> None:
+    """Each foreground request is between True and False, repetitions too, and polls are silent."""
+    during: list[int] = []
+
+    def note(answer: Any) -> Callable[[object], Any]:
+        def give(_auth: object) -> Any:
+            during.append(len(busy))
+            return answer
+
+        return give
+
+    flow = [PASSWORD, SSO]
+    answers = [challenge(flow), MatrixError(503, {}), challenge(flow, errcode="M_X"), challenge(flow)]
+    server.will(*map(note, [*answers, challenge(flow, completed=[PASSWORD]), challenge(flow), "done"]))
+    user.will({}, {}, {}, None)
+
+    new_auth(busy_changed=busy.append).attempt_auth()
+
+    assert busy == [True, False] * 5
+    assert during == [1, 3, 5, 7, 9, 10, 10]
+
+
+@pytest.mark.parametrize("error", [MatrixError(500, {}), KeyError("bug"), KeyboardInterrupt()], ids=repr)
+def test_busy_ends_with_an_error(
+    new_auth: NewAuth, server: ScriptedServer, busy: list[bool], error: BaseException
+) -> None:
+    """False follows True whatever the request ends with."""
+    server.will(error)
+
+    with pytest.raises(type(error)):
+        new_auth(busy_changed=busy.append).attempt_auth()
+    assert busy == [True, False]
+
+
+def test_a_busy_callbacks_exception(new_auth: NewAuth, server: ScriptedServer) -> None:
+    """What busy_changed raises ends the attempt like any callback's exception, before anything is sent."""
+
+    def fail(_busy: bool) -> None:
+        raise KeyError("busy")
+
+    with pytest.raises(KeyError, match="busy"):
+        new_auth(busy_changed=fail).attempt_auth()
+    assert server.sent == []

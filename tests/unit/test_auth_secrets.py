@@ -1,0 +1,211 @@
+"""No secret comes to light: not in what is raised, not in its pickle, not in the log, not in a repr."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from interactive_auth import (
+    AuthTimeoutError,
+    InteractiveAuth,
+    InteractiveAuthError,
+    MatrixError,
+    ServerProtocolError,
+    StageFailedError,
+)
+
+if TYPE_CHECKING:
+    from conftest import FakeClock, ScriptedServer, ScriptedUser
+
+NewAuth = Callable[..., InteractiveAuth[Any]]
+
+STAGE, EMAIL = "org.example.stage", "m.login.email.identity"
+SESSION, CLIENT_SECRET, ID_TOKEN, ANSWER = "the-session-id", "the-client-secret", "the-id-access-token", "hunter22"
+SECRETS = (SESSION, CLIENT_SECRET, ID_TOKEN, ANSWER)
+QUOTED = " and ".join(SECRETS)
+FLOWS = [{"stages": [STAGE]}]
+
+
+@pytest.fixture
+def auth(new_auth: NewAuth) -> InteractiveAuth[Any]:
+    """Return an object with every kind of secret."""
+    return new_auth(
+        client_secret=CLIENT_SECRET,
+        id_server="id.example",
+        id_access_token=ID_TOKEN,
+        request_email_token=lambda *_: (_ for _ in ()).throw(quoting(400)),
+        max_attempts=1,
+        poll_timeout=3,
+        retry=None,
+    )
+
+
+def quoting(status: int, **fields: Any) -> MatrixError:
+    """Make an error of a server that quotes all that it was ever sent, everywhere."""
+    return MatrixError(
+        status,
+        {
+            "session": SESSION,
+            "errcode": f"M_{QUOTED}",
+            "error": f"Wrong: {QUOTED}",
+            "params": {STAGE: {"said": [QUOTED, {QUOTED: QUOTED}]}},
+            **fields,
+        },
+    )
+
+
+def assert_clean(error: BaseException) -> None:
+    """Assert that no secret is in what is shown of an error and its causes, nor in its pickle."""
+    shown = "".join(traceback.format_exception(error)) + repr(error) + str(error)
+    pickled = pickle.dumps(error)
+    for secret in SECRETS:
+        assert secret not in shown
+        assert secret.encode() not in pickled
+
+
+ANSWERS = [
+    pytest.param({"type": STAGE, "password": ANSWER}, id="password"),
+    pytest.param({"type": STAGE, "token": ANSWER}, id="registration token"),
+    pytest.param({"type": STAGE, "response": ANSWER}, id="captcha response"),
+    pytest.param({"type": STAGE, "deep": {"er": {"secret": ANSWER}}}, id="nested"),
+    pytest.param({"type": STAGE, "codes": [ANSWER, {"x": ANSWER}]}, id="in a list"),
+    pytest.param({"type": STAGE, "password": ANSWER, "session": SESSION}, id="with its session"),
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("status", [400, 403, 429, 500, 503])
+def test_an_error_that_quotes_the_submission(
+    auth: InteractiveAuth[Any], server: ScriptedServer, user: ScriptedUser, answer: dict[str, Any], status: int
+) -> None:
+    """A server's error quotes nothing of what was submitted, nor the secrets that are known anyway."""
+    server.will(MatrixError(401, {"flows": FLOWS, "session": SESSION}), quoting(status))
+    user.will(answer)
+
+    with pytest.raises(MatrixError) as caught:
+        auth.attempt_auth()
+    assert_clean(caught.value)
+
+
+def test_a_rejection_that_quotes_the_submission(
+    auth: InteractiveAuth[Any], server: ScriptedServer, user: ScriptedUser
+) -> None:
+    """The text of a failed stage, which has the server's words in it, is clean as well."""
+    server.will(MatrixError(401, {"flows": FLOWS, "session": SESSION}), quoting(401, flows=FLOWS))
+    user.will({"password": ANSWER})
+
+    with pytest.raises(StageFailedError) as caught:
+        auth.attempt_auth()
+    assert_clean(caught.value)
+
+
+def test_a_poll_that_quotes(auth: InteractiveAuth[Any], server: ScriptedServer, user: ScriptedUser) -> None:
+    """So is the text of a timeout, which has the last poll's."""
+    refusal = MatrixError(401, {"flows": FLOWS, "session": SESSION, "error": f"{SESSION} {CLIENT_SECRET} {ID_TOKEN}"})
+    server.will(MatrixError(401, {"flows": FLOWS, "session": SESSION}), refusal)
+    user.will(None)
+
+    with pytest.raises(AuthTimeoutError) as caught:
+        auth.attempt_auth()
+    assert "[hidden]" in str(caught.value)
+    assert_clean(caught.value)
+
+
+def test_a_server_that_leads_nowhere(auth: InteractiveAuth[Any], server: ScriptedServer) -> None:
+    """A protocol error is clean, and so is its cause."""
+    refusal = MatrixError(401, {"flows": [{"stages": []}], "session": SESSION, "error": f"{SESSION} {CLIENT_SECRET}"})
+    server.will(refusal, refusal)
+
+    with pytest.raises(ServerProtocolError) as caught:
+        auth.attempt_auth()
+    assert_clean(caught.value)
+
+
+def test_a_first_answer_that_quotes_its_session(auth: InteractiveAuth[Any], server: ScriptedServer) -> None:
+    """A session id that is only learned from an error is hidden in that error, too."""
+    server.will(MatrixError(401, {"flows": [{"stages": []}], "session": SESSION, "error": f"Session {SESSION}"}))
+    server.will(MatrixError(500, {"error": "final"}))
+
+    with pytest.raises(MatrixError) as caught:
+        auth.attempt_auth()
+    assert_clean(caught.value)
+
+
+def test_a_token_request_that_quotes(auth: InteractiveAuth[Any]) -> None:
+    """The error of a token request hides the client secret and the access token."""
+    with pytest.raises(MatrixError) as caught:
+        auth.request_email_token("a@b.c")
+
+    assert CLIENT_SECRET not in str(caught.value)
+    assert ID_TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize("failure", [quoting(403), ConnectionError(f"POST {QUOTED}")], ids=["answer", "connection"])
+def test_the_log(
+    auth: InteractiveAuth[Any],
+    server: ScriptedServer,
+    user: ScriptedUser,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    failure: Exception,
+) -> None:
+    """What is logged about a submission in the background quotes nothing of it."""
+    server.will(MatrixError(401, {"flows": FLOWS, "session": SESSION}), failure, "done")
+    user.will(None)
+    clock.at(1, lambda: auth.submit_auth_dict({"type": STAGE, "password": ANSWER}, background=True))
+
+    with caplog.at_level(logging.DEBUG):
+        auth.attempt_auth()
+
+    assert len(caplog.records) == 1
+    logged = caplog.text + repr(vars(caplog.records[0]))
+    assert not [secret for secret in SECRETS if secret in logged]
+
+
+def test_the_log_is_printable(
+    auth: InteractiveAuth[Any],
+    server: ScriptedServer,
+    user: ScriptedUser,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A stage type that a server invented can put neither lines nor control characters into the log."""
+    server.will(MatrixError(401, {"flows": [{"stages": ["x\nERROR y\x1b[31m"]}], "session": SESSION}))
+    server.will(MatrixError(500, {}), "done")
+    user.will(None)
+    clock.at(1, lambda: auth.submit_auth_dict({"n": 1}, background=True))
+
+    auth.attempt_auth()
+
+    assert len(caplog.records) == 1
+    assert caplog.records[0].getMessage().isprintable()
+
+
+def test_reprs(auth: InteractiveAuth[Any], server: ScriptedServer, user: ScriptedUser) -> None:
+    """The object, what it is made of, and the stages it gives to callbacks hide their secrets."""
+    server.will(MatrixError(401, {"flows": FLOWS, "session": SESSION}), "done")
+    user.will({"password": ANSWER})
+    auth.attempt_auth()
+
+    shown = repr(auth) + repr(vars(auth)) + repr(user.seen)
+
+    assert not [secret for secret in SECRETS if secret in shown]
+
+
+def test_the_servers_words_stay_readable(
+    auth: InteractiveAuth[Any], server: ScriptedServer, user: ScriptedUser
+) -> None:
+    """What is no secret stays in the text: the stage type, the user name, the sid."""
+    words = "No m.login.password for @alice:example.org with sid1234"
+    server.will(MatrixError(401, {"flows": FLOWS}), MatrixError(400, {"error": words}))
+    identifier = {"type": "m.id.user", "user": "@alice:example.org"}
+    user.will({"type": "m.login.password", "identifier": identifier, "threepid_creds": {"sid": "sid1234"}})
+
+    with pytest.raises(InteractiveAuthError) as caught:
+        auth.attempt_auth()
+    assert str(caught.value) == f"400: {words}"

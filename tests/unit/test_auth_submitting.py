@@ -1,0 +1,208 @@
+"""Auth dicts that are submitted otherwise than by returning them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from interactive_auth import InteractiveAuth, MatrixError, Stage, StageFailedError
+
+if TYPE_CHECKING:
+    from conftest import FakeClock, ScriptedServer, ScriptedUser
+
+NewAuth = Callable[..., InteractiveAuth[Any]]
+Challenge = Callable[..., MatrixError]
+
+SSO, TERMS, PASSWORD = "m.login.sso", "m.login.terms", "m.login.password"
+EMAIL, MSISDN = "m.login.email.identity", "m.login.msisdn"
+
+
+@pytest.fixture
+def patient(user: ScriptedUser) -> ScriptedUser:
+    """Return a user who completes every stage elsewhere."""
+    user.then_always(None)
+    return user
+
+
+def test_from_within_a_callback(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, clock: FakeClock
+) -> None:
+    """Submitting from within a callback does what returning the dict does."""
+    server.will(challenge([PASSWORD]), challenge([PASSWORD], errcode="M_FORBIDDEN"), "done")
+    auth = new_auth()
+    user.then_always(lambda stage: auth.submit_auth_dict({"type": PASSWORD, "n": stage.attempt}))
+
+    assert auth.attempt_auth() == "done"
+    assert server.sent[1:] == [
+        {"type": PASSWORD, "n": 1, "session": "S1"},
+        {"type": PASSWORD, "n": 2, "session": "S1"},
+    ]
+    assert clock.waits == []
+
+
+def test_twice_from_within_a_callback(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+) -> None:
+    """A second unsent submission is refused there and then; the first is sent."""
+    server.will(challenge([PASSWORD]), "done")
+    auth = new_auth()
+
+    def twice(_stage: Stage) -> None:
+        auth.submit_auth_dict({"n": 1})
+        with pytest.raises(RuntimeError, match="has not been sent yet"):
+            auth.submit_auth_dict({"n": 2})
+
+    user.will(twice)
+
+    assert auth.attempt_auth() == "done"
+    assert server.sent[1] == {"n": 1, "session": "S1"}
+
+
+def test_submitted_and_returned(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+) -> None:
+    """A callback that submits one dict and returns another made a mistake; neither is sent."""
+    server.will(challenge([PASSWORD]))
+    auth = new_auth()
+
+    def both(_stage: Stage) -> dict[str, Any]:
+        auth.submit_auth_dict({"n": 1})
+        return {"n": 2}
+
+    user.will(both)
+
+    with pytest.raises(RuntimeError, match="has not been sent yet"):
+        auth.attempt_auth()
+    assert len(server.sent) == 1
+
+
+def test_while_waiting(
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+) -> None:
+    """A dict handed over during a wait is sent at once, instead of a poll."""
+    server.will(challenge([SSO]), "done")
+    auth = new_auth(poll_interval=60)
+    clock.at(1.5, lambda: auth.submit_auth_dict({"type": SSO, "session": None}))
+
+    assert auth.attempt_auth() == "done"
+    assert server.sent[1] == {"type": SSO, "session": "S1"}
+    assert server.times == [0, 1.5]
+
+
+def test_refused_while_waiting(
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+) -> None:
+    """What another thread submitted and the server refused is a rejection: the callback hears of it."""
+    wrong = challenge([SSO], errcode="M_FORBIDDEN")
+    server.will(challenge([SSO]), wrong, "done")
+    auth = new_auth()
+    clock.at(1, lambda: auth.submit_auth_dict({"type": SSO}))
+
+    assert auth.attempt_auth() == "done"
+    assert [(stage.attempt, stage.error) for stage in patient.seen] == [(1, None), (2, wrong)]
+
+
+@pytest.mark.parametrize("stage", [EMAIL, MSISDN])
+def test_threepids_submitted_by_a_callback(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, stage: str
+) -> None:
+    """An email or msisdn dict that a callback submitted and the server refused is a rejection like any other."""
+    server.will(challenge([stage]))
+    server.then_always(challenge([stage], errcode="M_UNAUTHORIZED"))
+    user.then_always({"type": stage, "threepid_creds": {}})
+
+    with pytest.raises(StageFailedError) as caught:
+        new_auth(supported_stages=[EMAIL, MSISDN]).attempt_auth()
+    assert (caught.value.stage, caught.value.attempts, len(user.seen)) == (stage, 3, 3)
+
+
+@pytest.mark.parametrize("stage", [EMAIL, MSISDN])
+def test_threepids_submitted_by_another_thread(
+    new_auth: NewAuth,
+    server: ScriptedServer,
+    patient: ScriptedUser,
+    challenge: Challenge,
+    clock: FakeClock,
+    stage: str,
+) -> None:
+    """The same holds for one that another thread submitted."""
+    refusal = challenge([stage], errcode="M_UNAUTHORIZED")
+    server.will(challenge([stage]), refusal)
+    auth = new_auth(supported_stages=[EMAIL, MSISDN], max_attempts=1)
+    clock.at(1, lambda: auth.submit_auth_dict({"type": stage, "threepid_creds": {}}))
+
+    with pytest.raises(StageFailedError) as caught:
+        auth.attempt_auth()
+    assert caught.value.__cause__ is refusal
+
+
+def test_during_a_request(new_auth: NewAuth, server: ScriptedServer, challenge: Challenge) -> None:
+    """A dict handed over while a request is on its way answers the stage that follows."""
+    auth = new_auth()
+
+    def meanwhile(_auth: object) -> MatrixError:
+        auth.submit_auth_dict({"type": PASSWORD})
+        return challenge([PASSWORD])
+
+    server.will(meanwhile, "done")
+
+    assert auth.attempt_auth() == "done"
+    assert server.sent[1] == {"type": PASSWORD, "session": "S1"}
+
+
+def test_the_dict_is_copied(
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+) -> None:
+    """The caller's dict is not modified, and can be reused at once."""
+    server.will(challenge([SSO]), "done")
+    auth = new_auth()
+    answer = {"type": SSO}
+
+    def submit_and_reuse() -> None:
+        auth.submit_auth_dict(answer)
+        assert answer == {"type": SSO}
+        answer["type"] = "other"
+
+    clock.at(1, submit_and_reuse)
+    auth.attempt_auth()
+
+    assert server.sent[1] == {"type": SSO, "session": "S1"}
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_without_an_attempt(new_auth: NewAuth, server: ScriptedServer, challenge: Challenge, background: bool) -> None:
+    """Before an attempt and after a failed one there is nothing to submit to; after success it does nothing."""
+    failure = MatrixError(500, {})
+    server.will(failure, "done")
+    auth = new_auth()
+
+    with pytest.raises(RuntimeError, match=r"call attempt_auth\(\) first"):
+        auth.submit_auth_dict({}, background=background)
+    with pytest.raises(MatrixError):
+        auth.attempt_auth()
+    with pytest.raises(RuntimeError, match=r"call attempt_auth\(\) first"):
+        auth.submit_auth_dict({}, background=background)
+    auth.attempt_auth()
+    auth.submit_auth_dict({}, background=background)
+
+    assert len(server.sent) == 2
+
+
+@pytest.mark.parametrize("how", ["poll", "foreground"])
+def test_after_success_nothing_is_sent(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, how: str
+) -> None:
+    """A dict handed over while the request on its way succeeds is never sent."""
+    auth = new_auth()
+
+    def meanwhile(_auth: object) -> str:
+        auth.submit_auth_dict({"type": SSO})
+        return "done"
+
+    server.will(challenge([SSO]), meanwhile)
+    user.will(None if how == "poll" else {"type": SSO})
+
+    assert auth.attempt_auth() == "done"
+    assert len(server.sent) == 2
