@@ -3,7 +3,7 @@
 Public names only; each is documented where it is defined.
 """
 
-from . import handlers
+from . import console, handlers
 from ._auth import InteractiveAuth
 from ._errors import (
     AuthCancelledError,
@@ -55,6 +55,7 @@ __all__ = [
     "StageFailedError",
     "StartAuthStage",
     "UIARequest",
+    "console",
     "handlers",
     "raise_for_matrix_error",
 ]

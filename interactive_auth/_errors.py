@@ -106,7 +106,11 @@ class MatrixError(InteractiveAuthError):
         stated = _seconds(retry_after)
         self.retry_after = self.body_retry_after if stated is None else stated
         self._context = ""
+        self._redirect: str | None = None
         self._secrets: tuple[str, ...] = ()
+        session = self.data.get("session")
+        if isinstance(session, str):
+            self._conceal([session])
 
     @property
     def body_retry_after(self) -> float | None:
@@ -140,6 +144,7 @@ class MatrixError(InteractiveAuthError):
         state["error"] = None if self.error is None else self._clean(self.error)
         state["errcode"] = None if self.errcode is None else self._clean(self.errcode)
         state["_secrets"] = ()
+        state["_redirect"] = None
         return state
 
     def __str__(self) -> str:

@@ -15,7 +15,7 @@ from ._flows import Needs, Stages, choose_flow, count_open, next_stage
 from ._handover import Submission
 from ._retry import Retries
 from ._session import Reply
-from ._shared import Shared
+from ._shared import CURRENT, Shared
 from ._types import AuthType, Stage, StartAuthStage
 from ._waiting import Waiting
 
@@ -142,20 +142,23 @@ class Attempt(Generic[T]):
         shared, session = self._shared, self._session
         # The choice of the flow has ruled out a stage without a callback.
         callback = cast("StartAuthStage", shared.handlers.by_stage.get(stage, shared.handlers.other))
-        answer = callback(
-            Stage(
-                type=stage,
-                params=shared.stage_params(stage) or {},
-                flow=session.chosen or (),
-                completed=tuple(session.completed),
-                attempt=session.rejections.get(stage, 0) + 1,
-                error=session.errors.get(stage),
-                email_sid=shared.threepids[AuthType.EMAIL].sid,
-                msisdn_sid=shared.threepids[AuthType.MSISDN].sid,
-                session=session.session,
-                client_secret=shared.client_secret(),
-            )
+        told = Stage(
+            type=stage,
+            params=shared.stage_params(stage) or {},
+            flow=session.chosen or (),
+            completed=tuple(session.completed),
+            attempt=session.rejections.get(stage, 0) + 1,
+            error=session.errors.get(stage),
+            email_sid=shared.threepids[AuthType.EMAIL].sid,
+            msisdn_sid=shared.threepids[AuthType.MSISDN].sid,
+            session=session.session,
+            client_secret=shared.client_secret(),
         )
+        before = CURRENT.set(shared)
+        try:
+            answer = callback(told)
+        finally:
+            CURRENT.reset(before)
         self._handover.check()
         if answer is not None:
             self._handover.submit(Submission(dict(check_mapping("what start_auth_stage returns", answer))))

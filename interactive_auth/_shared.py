@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import string
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -145,3 +146,19 @@ def _secrets_in(value: object) -> Iterator[str]:
         for key, item in value.items():
             if key not in _PUBLIC:
                 yield from _secrets_in(item)
+
+
+#: The attempt whose callback is running here; the ready-made callbacks ask for mails, texts and polls through it.
+CURRENT: ContextVar[Shared[Any]] = ContextVar("interactive_auth.current")
+
+
+def current() -> Shared[Any]:
+    """Return the attempt that is calling a callback now.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    try:
+        return CURRENT.get()
+    except LookupError:
+        raise RuntimeError("this callback works only when it is called by an InteractiveAuth") from None

@@ -24,6 +24,8 @@ from ._errors import HomeserverConnectionError, MatrixError, ServerProtocolError
 #: The largest body that is read, in bytes; real answers to these endpoints stay far below.
 MAX_BODY = 8 * 1024 * 1024
 _CHUNK = 64 * 1024
+#: Where a response keeps what its Location header said.
+_REDIRECT = "X-Interactive-Auth-Redirect"
 #: As many connections are kept as threads are expected to share one homeserver.
 _POOL = 32
 
@@ -66,7 +68,7 @@ class Transport:
     def send(
         self,
         method: str,
-        path: str,
+        url: str,
         *,
         body: str | None = None,
         params: Mapping[str, str] | None = None,
@@ -76,7 +78,7 @@ class Transport:
 
         Args:
             method: the HTTP method.
-            path: the path below ``base_url``, percent-encoded.
+            url: the path below ``base_url``, percent-encoded, or a whole address elsewhere.
             body: the JSON to send, None for no body.
             params: the query's parameters.
             token: the access token, None to send none.
@@ -87,9 +89,10 @@ class Transport:
             HomeserverConnectionError: there was no complete answer.
         """
         session = self._session
+        address = self.base_url + url if url.startswith("/") else url
         request = requests.Request(
             method,
-            self.base_url + path,
+            address,
             headers={} if body is None else {"Content-Type": "application/json"},
             data=None if body is None else body.encode("ascii"),
             params=params,
@@ -105,9 +108,9 @@ class Transport:
         except (requests.RequestException, OSError) as failure:
             reason = self._reason(failure)
         else:
-            return _check(response, content, method, self.base_url + path)
+            return _check(response, content, method, address)
         # Raised out here it has no context: a requests exception holds the request, and with it what was sent.
-        raise HomeserverConnectionError(f"{method} {self.base_url}{path} got no answer: {reason}")
+        raise HomeserverConnectionError(f"{method} {address} got no answer: {reason}")
 
     def _reason(self, failure: BaseException) -> str:
         """Say why a request failed, without the URL that requests and urllib3 put into their messages."""
@@ -143,7 +146,7 @@ def check_base_url(value: object, *, allow_insecure_http: bool) -> str:
         raise ValueError("base_url must be an http:// or https:// address with a host, like https://matrix.example.org")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ValueError("base_url must have no user name, password, query or fragment")
-    if parts.scheme == "http" and not allow_insecure_http and not _is_loopback(host):
+    if parts.scheme == "http" and not allow_insecure_http and not is_loopback(host):
         raise ValueError(
             f"base_url is plain http to {host}, where secrets can be read on the way: "
             "use https, or allow_insecure_http=True"
@@ -151,7 +154,7 @@ def check_base_url(value: object, *, allow_insecure_http: bool) -> str:
     return text.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
@@ -207,6 +210,7 @@ def _check(response: requests.Response, content: bytes | None, method: str, addr
     error = MatrixError(status, body, _retry_after(response.headers.get("Retry-After")))
     if 300 <= status < 400:
         told = f"{method} {address} was answered with a redirect, which is never followed"
+        error._redirect = response.headers.get(_REDIRECT)
     error._context = told
     raise error
 
@@ -238,6 +242,8 @@ def _retry_after(header: str | None) -> float | None:
 
 
 def _drop_redirect(response: requests.Response, *_: Any, **__: Any) -> requests.Response:
-    """Forget where a redirect leads: requests would read its body without any limit to prepare following it."""
-    response.headers.pop("location", None)
+    """Hide where a redirect leads: requests would read its body without any limit to prepare following it."""
+    location = response.headers.pop("location", None)
+    if location is not None:
+        response.headers[_REDIRECT] = location
     return response
