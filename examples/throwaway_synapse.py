@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,20 +71,21 @@ class Synapse:
         server_name: the part of its user ids behind the colon.
     """
 
-    def __init__(self, base_url: str, shared_secret: str) -> None:
+    def __init__(self, base_url: str, shared_secret: str, session: requests.Session) -> None:
         self.base_url = base_url
         self.server_name = SERVER_NAME
         self._shared_secret = shared_secret
+        self._session = session
         self._admin_token: str | None = None
 
     def add_user(self, username: str, password: str, *, admin: bool = False) -> dict[str, Any]:
         """Make an account without any authentication, and return its user_id, access_token and device_id."""
-        url = f"{self.base_url}/_synapse/admin/v1/register"
-        nonce = _ok(requests.get(url, timeout=30))["nonce"]
+        path = "/_synapse/admin/v1/register"
+        nonce = self.call("GET", path)["nonce"]
         text = "\0".join((nonce, username, password, "admin" if admin else "notadmin"))
         mac = hmac.new(self._shared_secret.encode(), text.encode(), hashlib.sha1).hexdigest()
         body = {"nonce": nonce, "username": username, "password": password, "admin": admin, "mac": mac}
-        return _ok(requests.post(url, json=body, timeout=30))
+        return self.call("POST", path, body)
 
     def add_registration_token(self, token: str, uses_allowed: int | None = None) -> None:
         """Make a registration token; without ``uses_allowed`` it can be used for ever."""
@@ -94,8 +95,21 @@ class Synapse:
         """Call Synapse's admin API."""
         if self._admin_token is None:
             self._admin_token = self.add_user("admin", secrets.token_hex(16), admin=True)["access_token"]
-        headers = {"Authorization": f"Bearer {self._admin_token}"}
-        return _ok(requests.request(method, self.base_url + path, headers=headers, json=body, timeout=30))
+        return self.call(method, path, body, access_token=self._admin_token)
+
+    def call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, access_token: str | None = None
+    ) -> dict[str, Any]:
+        """Call any API of the homeserver's, for the user whose access token it is.
+
+        Raises:
+            requests.HTTPError: the answer is an error.
+        """
+        headers = {} if access_token is None else {"Authorization": f"Bearer {access_token}"}
+        response = self._session.request(method, self.base_url + path, headers=headers, json=body, timeout=30)
+        response.raise_for_status()
+        answer: dict[str, Any] = response.json()
+        return answer
 
 
 @contextmanager
@@ -111,7 +125,7 @@ def throwaway_synapse(*parts: Config, port: int | None = None) -> Iterator[Synap
     """
     if importlib.util.find_spec("synapse") is None:
         raise SynapseError("Synapse is not installed: pip install 'interactive-auth[examples]'")
-    port = _free_port(port)
+    port = free_port(port)
     base_url = f"http://127.0.0.1:{port}"
     shared_secret = secrets.token_hex(16)
     with tempfile.TemporaryDirectory(prefix="throwaway-synapse-", ignore_cleanup_errors=True) as name:
@@ -119,7 +133,8 @@ def throwaway_synapse(*parts: Config, port: int | None = None) -> Iterator[Synap
         _write_policy(folder / "templates" / "en")
         config = folder / "homeserver.yaml"  # every JSON text is YAML, too
         config.write_text(json.dumps(_config(folder, port, base_url, shared_secret, parts)))
-        with open(folder / "output", "wb") as output:
+        with requests.Session() as session, open(folder / "output", "wb") as output:
+            session.trust_env = False  # neither a proxy nor a netrc file has a part in what stays on this machine
             process = subprocess.Popen(
                 [sys.executable, "-m", "synapse.app.homeserver", "-c", str(config)],
                 cwd=folder,
@@ -129,11 +144,11 @@ def throwaway_synapse(*parts: Config, port: int | None = None) -> Iterator[Synap
                 # Ctrl-C in a terminal is meant for the program, which then stops Synapse in good order.
                 start_new_session=True,
             )
-        try:
-            _wait_until_up(process, base_url, folder / "output")
-            yield Synapse(base_url, shared_secret)
-        finally:
-            _stop(process)
+            try:
+                _wait_until_up(process, base_url, session, folder / "output")
+                yield Synapse(base_url, shared_secret, session)
+            finally:
+                _stop(process)
 
 
 def _config(folder: Path, port: int, base_url: str, shared_secret: str, parts: tuple[Config, ...]) -> dict[str, Any]:
@@ -178,28 +193,31 @@ def _write_policy(folder: Path) -> None:
     (folder / "success.html").write_text("<html><body><p>Thank you.</p></body></html>")
 
 
-def _free_port(port: int | None) -> int:
+def free_port(port: int | None = None) -> int:
+    """Return a port of this machine that nobody listens on."""
     with socket.socket() as probe:
         # Like Synapse, pass over connections of an earlier run that are still closing.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port or 0))
         except OSError as error:
-            raise SynapseError(f"port {port} is not free: {error.strerror}") from None
+            raise SynapseError(f"Synapse cannot listen on port {port}: {error.strerror}") from None
+        except OverflowError:
+            raise SynapseError(f"{port} is no port: it must be between 1 and 65535") from None
         return int(probe.getsockname()[1])
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], base_url: str, output: Path) -> None:
+def _wait_until_up(process: subprocess.Popen[bytes], base_url: str, session: requests.Session, output: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         if process.poll() is not None:
             lines = output.read_text(errors="replace").split("\n")
             said = " ".join(line.strip() for line in lines[-5:] if line.strip())
-            raise SynapseError(f"Synapse did not start: {said}")
+            raise SynapseError(f"Synapse did not start: {said or 'it did not say why'}")
         try:
-            if requests.get(f"{base_url}/_matrix/client/versions", timeout=5).ok:
+            if session.get(f"{base_url}/_matrix/client/versions", timeout=5).ok:
                 return
-        except requests.ConnectionError:
+        except requests.RequestException:
             time.sleep(0.05)
     raise SynapseError(f"Synapse did not answer within {START_TIMEOUT:g} seconds")
 
@@ -207,13 +225,8 @@ def _wait_until_up(process: subprocess.Popen[bytes], base_url: str, output: Path
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+    finally:  # a second Ctrl-C must not leave it running
         process.kill()
         process.wait()
-
-
-def _ok(response: requests.Response) -> dict[str, Any]:
-    response.raise_for_status()
-    body: dict[str, Any] = response.json()
-    return body

@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 from ._errors import MatrixError, ServerProtocolError
-from ._transport import Transport, check_base_url
+from ._transport import Transport, check_base_url, open_transport
 
 #: As many redirects of the well-known document are followed; it is public, and asked for without credentials.
 _REDIRECTS = 5
@@ -28,11 +28,11 @@ def discover_base_url(server_name: str, session: requests.Session | None, timeou
     """
     if not server_name or any(c in server_name for c in "/?#@\\ "):
         raise ValueError("server_name_or_user_id must be a server name like example.org or a user id")
-    transport = Transport(check_base_url(f"https://{server_name}", allow_insecure_http=False), session, timeout)
+    transport = open_transport(check_base_url(f"https://{server_name}", allow_insecure_http=False), timeout, session)
     try:
         base_url = _well_known(transport)
         # The specification wants the address tried before it is trusted.
-        versions = transport.send("GET", f"{base_url}/_matrix/client/versions").get("versions")
+        versions = transport.send(transport.target("GET", f"{base_url}/_matrix/client/versions")).get("versions")
     except MatrixError as error:
         raise ServerProtocolError(f"there is no homeserver for {server_name}: {error}") from None
     finally:
@@ -46,7 +46,7 @@ def _well_known(transport: Transport) -> str:
     address = f"{transport.base_url}/.well-known/matrix/client"
     for _ in range(_REDIRECTS):
         try:
-            document = transport.send("GET", address)
+            document = transport.send(transport.target("GET", address))
         except MatrixError as error:
             if error.http_status == 404:
                 return transport.base_url

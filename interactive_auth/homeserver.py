@@ -14,6 +14,7 @@ from urllib.parse import quote
 import requests
 from typing_extensions import Self
 
+from ._answers import raise_for_matrix_error
 from ._checks import check_required_text, check_seconds, check_text, type_error
 from ._discovery import discover_base_url
 from ._endpoints import (
@@ -28,7 +29,7 @@ from ._endpoints import (
 )
 from ._errors import HomeserverConnectionError, MatrixError, ServerProtocolError
 from ._token_requests import TokenRequests
-from ._transport import Transport, check_base_url, raise_for_matrix_error
+from ._transport import check_base_url, open_transport
 from ._uia_request import UIARequest, encode
 
 __all__ = [
@@ -83,7 +84,7 @@ class Homeserver(Endpoints, TokenRequests):
         address = check_base_url(base_url, allow_insecure_http=bool(allow_insecure_http))
         self.access_token = access_token
         self._allow_insecure_http = bool(allow_insecure_http)
-        self._transport = Transport(address, session, timeout)
+        self._transport = open_transport(address, timeout, session)
 
     @classmethod
     def discover(
@@ -159,9 +160,10 @@ class Homeserver(Endpoints, TokenRequests):
         *,
         logged_in: bool = True,
     ) -> UIARequest[Any]:
+        target = self._transport.target(method, path, params)
+
         def send(encoded: str) -> dict[str, Any]:
-            token = self._access_token if logged_in else None
-            return self._transport.send(method, path, body=encoded, params=params, token=token)
+            return self._transport.send(target, encoded, self._access_token if logged_in else None)
 
         purpose = PURPOSE_OF_PATH.get(path)
         if purpose is None:
@@ -172,7 +174,7 @@ class Homeserver(Endpoints, TokenRequests):
 
     def _post(self, url: str, body: Mapping[str, Any], *, with_token: bool) -> dict[str, Any]:
         token = self._access_token if with_token else None
-        return self._transport.send("POST", url, body=encode("the request", body), token=token)
+        return self._transport.send(self._transport.target("POST", url), encode("the request", body), token)
 
     # What belongs to the stages
 
@@ -224,7 +226,7 @@ class Homeserver(Endpoints, TokenRequests):
             raise
 
     def _ask_bool(self, path: str, params: Mapping[str, str], key: str) -> bool:
-        value = self._transport.send("GET", path, params=params).get(key)
+        value = self._transport.send(self._transport.target("GET", path, params)).get(key)
         if not isinstance(value, bool):
             raise ServerProtocolError(f"{self.base_url} does not say in {key!r} what it was asked for")
         return value
