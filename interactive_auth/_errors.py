@@ -108,22 +108,19 @@ class MatrixError(InteractiveAuthError):
         self._context = ""
         self._redirect: str | None = None
         self._secrets: tuple[str, ...] = ()
-        session = self.data.get("session")
-        if isinstance(session, str):
-            self._conceal([session])
+        self._conceal(self.data.get("session"))
 
     @property
     def body_retry_after(self) -> float | None:
         """The body's ``retry_after_ms`` in seconds, None if there is none of use (spec: "Rate limiting")."""
         return _seconds(self.data.get("retry_after_ms"), 1000.0)
 
-    def _conceal(self, secrets: Iterable[str]) -> None:
+    def _conceal(self, *secrets: object) -> None:
         """Keep these strings out of the text and the pickle: servers quote what they were sent."""
-        found = {*self._secrets, *(s for s in secrets if len(s) >= _SHORTEST_SECRET)}
-        self._secrets = tuple(sorted(found, key=lambda secret: (-len(secret), secret)))
+        self._secrets += tuple(s for s in secrets if isinstance(s, str) and len(s) >= _SHORTEST_SECRET)
 
     def _clean(self, text: str) -> str:
-        for secret in self._secrets:
+        for secret in sorted(set(self._secrets), key=len, reverse=True):
             text = text.replace(secret, "[hidden]")
         return text
 

@@ -164,7 +164,7 @@ class TokenRequests(ABC):
         try:
             return self._post(url, body, with_token=False).get("success") is True
         except MatrixError as error:
-            error._conceal([client_secret, token])
+            error._conceal(client_secret, token)
             if error.http_status in _WRONG_CODE:
                 return False
             raise

@@ -79,7 +79,7 @@ class UIARequest(Generic[R]):
         try:
             response = self._send(f"{self._head}{added}}}")
         except MatrixError as error:
-            error._conceal(self._secrets)
+            error._conceal(*self._secrets)
             raise
         for name, kind in self._required.items():
             if not isinstance(response.get(name), kind):

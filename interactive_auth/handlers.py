@@ -107,6 +107,7 @@ def recaptcha(solve: Callable[..., str | None], homeserver: FallbackPages | None
         TypeError: ``solve`` is not callable.
     """
     check_function("solve", solve)
+    fitted = _fit(solve, 3)
 
     def answer(stage: Stage) -> dict[str, Any] | None:
         key = stage.params.get("public_key")
@@ -115,7 +116,7 @@ def recaptcha(solve: Callable[..., str | None], homeserver: FallbackPages | None
                 f"the server names no public_key for {stage.type}, without which it is not solved"
             )
         url = homeserver.fallback_url(stage.type, stage.session) if homeserver and stage.session else None
-        response = _call(solve, key, url, stage)
+        response = fitted(key, url, stage)
         if response is None:
             return None
         return {"type": stage.type, "response": check_required_text("what solve returns", response)}
@@ -138,9 +139,10 @@ def terms(accept: Callable[..., bool], *, language: str = "en") -> StartAuthStag
     """
     check_function("accept", accept)
     wanted = check_required_text("language", language)
+    fitted = _fit(accept, 2)
 
     def answer(stage: Stage) -> dict[str, Any]:
-        if not _call(accept, read_policies(stage.params.get("policies"), wanted), stage):
+        if not fitted(read_policies(stage.params.get("policies"), wanted), stage):
             raise AuthCancelledError("the terms of service were not accepted, and the server insists on them")
         return {"type": stage.type}
 
@@ -164,12 +166,13 @@ def email(
     """
     check_function("notify", notify, optional=True)
     check_function("ask_address", ask_address, optional=True)
+    fitted = None if notify is None else _fit(notify, 1)
 
     def answer(stage: Stage) -> None:
         if stage.email_sid is None:
             stage = _request_token(stage, AuthType.EMAIL, ask_address, lambda value: (value,))
-        if notify is not None:
-            _call(notify, stage)
+        if fitted is not None:
+            fitted(stage)
 
     return answer
 
@@ -198,13 +201,14 @@ def msisdn(
     check_function("ask_number", ask_number, optional=True)
     if not callable(getattr(homeserver, "submit_token", None)):
         raise type_error("homeserver", "a Homeserver", homeserver)
+    fitted = _fit(get_code, 1)
 
     def answer(stage: Stage) -> Mapping[str, Any] | None:
         if stage.msisdn_sid is None:
             stage = _request_token(stage, AuthType.MSISDN, ask_number, tuple)
         shared = current()
         threepid = shared.threepids[AuthType.MSISDN]
-        code = _call(get_code, stage)
+        code = fitted(stage)
         if threepid.submit_url is None or code is None:
             return None
         code = check_required_text("what get_code returns", code)
@@ -231,11 +235,12 @@ def fallback(homeserver: FallbackPages, open_url: Callable[..., object]) -> Star
     if not callable(getattr(homeserver, "fallback_url", None)):
         raise type_error("homeserver", "a Homeserver", homeserver)
     check_function("open_url", open_url)
+    fitted = _fit(open_url, 2)
 
     def answer(stage: Stage) -> None:
         if stage.session is None:
             raise ServerProtocolError(f"the server gave no session, without which {stage.type} has no fallback page")
-        _call(open_url, homeserver.fallback_url(stage.type, stage.session), stage)
+        fitted(homeserver.fallback_url(stage.type, stage.session), stage)
 
     return answer
 
@@ -265,12 +270,13 @@ def oauth(open_url: Callable[..., object]) -> StartAuthStage:
         TypeError: ``open_url`` is not callable.
     """
     check_function("open_url", open_url)
+    fitted = _fit(open_url, 2)
 
     def answer(stage: Stage) -> None:
         url = web_url(stage.params.get("url"))
         if url is None:
             raise ServerProtocolError(f"the server names no http(s) url for {stage.type}, where it would be approved")
-        _call(open_url, url, stage)
+        fitted(url, stage)
 
     return answer
 
@@ -289,25 +295,21 @@ def _secret(name: str, value: Secret) -> Callable[[Stage], str]:
     if not callable(value):
         raise type_error(name, "a str, or a callable that returns one", value)
     check_function(name, value)
-    ask: Callable[..., str] = value
-    return lambda stage: check_required_text(f"what {name} returns", _call(ask, stage))
+    ask = _fit(value, 1)
+    return lambda stage: check_required_text(f"what {name} returns", ask(stage))
 
 
-def _call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call ``function`` with as many of the arguments as it requires."""
-    return function(*arguments[: _required(function, len(arguments))])
-
-
-def _required(function: Callable[..., Any], most: int) -> int:
-    """Return how many positional arguments a function cannot do without; all if it takes any number."""
+def _fit(function: Callable[..., Any], most: int) -> Callable[..., Any]:
+    """Return a function of ``most`` arguments that passes on the leading ones that ``function`` requires."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except ValueError:  # some built-in functions have no signature to be read
-        return 0
+        return lambda *_: function()
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return most
+        return function
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(p.kind in positional and p.default is p.empty for p in parameters)
+    count = sum(p.kind in positional and p.default is p.empty for p in parameters)
+    return function if count == most else lambda *arguments: function(*arguments[:count])
 
 
 def _request_token(
@@ -321,9 +323,9 @@ def _request_token(
         raise RuntimeError(f"{kind} needs the address among the inputs, or a callable to ask for it")
     shared = current()
     threepid: Threepid = shared.threepids[kind]
-    asked = stage
+    fitted, asked = _fit(ask, 1), stage
     for attempt in range(1, _TRIES + 1):
-        address = tuple(check_required_text("an address", part) for part in read(_call(ask, asked)))
+        address = tuple(check_required_text("an address", part) for part in read(fitted(asked)))
         try:
             shared.request_token(threepid, address)
         except MatrixError as error:

@@ -222,7 +222,7 @@ class Homeserver(Endpoints, TokenRequests):
             path = "/_matrix/client/v1/register/m.login.registration_token/validity"
             return self._ask_bool(path, params, "valid")
         except MatrixError as error:
-            error._conceal([token])
+            error._conceal(token)
             raise
 
     def _ask_bool(self, path: str, params: Mapping[str, str], key: str) -> bool:
