@@ -69,9 +69,13 @@ def check_seconds(name: str, value: object) -> float:
     """Return a number of seconds, 0 or more."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise type_error(name, "a number of seconds", value)
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{name} must be a finite number of seconds, 0 or more, not {value}")
-    return value
+    try:
+        seconds = float(value)
+    except OverflowError:  # an int of hundreds of digits
+        seconds = math.inf
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{name} must be a finite number of seconds, 0 or more")
+    return seconds
 
 
 def check_mapping(name: str, value: object) -> Mapping[str, Any]:

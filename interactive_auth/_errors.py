@@ -22,14 +22,14 @@ message, repr or pickle holds a secret: what was sent is cut out of what the ser
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 _E = TypeVar("_E", bound="InteractiveAuthError")
 
 #: Shorter strings are no secrets, and cutting them out would only garble the server's words.
 _SHORTEST_SECRET = 6
-#: As deep as a body is followed when it is pickled; a stranger's nesting must not exhaust the stack.
+#: As deep as a body is followed when it is copied; a stranger's nesting must not exhaust the stack.
 _DEEPEST = 16
 
 
@@ -44,6 +44,19 @@ def printable(text: object, limit: int = 300) -> str:
     cut = whole[:limit] + ("..." if len(whole) > limit else "")
     # A terminal would obey an escape sequence, and print() fails on a lone surrogate.
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+
+
+def plain(value: Any, clean: Callable[[str], str] = str, depth: int = _DEEPEST) -> Any:
+    """Return a copy of JSON with its strings cleaned; what is nested deeper than any server's needs becomes None."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, (list, dict)) and not depth:
+        return None
+    if isinstance(value, list):
+        return [plain(item, clean, depth - 1) for item in value]
+    if isinstance(value, dict):
+        return {plain(key, clean): plain(item, clean, depth - 1) for key, item in value.items()}
+    return value
 
 
 def _revive(cls: type[_E], args: tuple[Any, ...], state: dict[str, Any]) -> _E:
@@ -124,20 +137,9 @@ class MatrixError(InteractiveAuthError):
             text = text.replace(secret, "[hidden]")
         return text
 
-    def _plain(self, value: Any, depth: int = _DEEPEST) -> Any:
-        if isinstance(value, str):
-            return self._clean(value)
-        if isinstance(value, (list, dict)) and not depth:
-            return None
-        if isinstance(value, list):
-            return [self._plain(item, depth - 1) for item in value]
-        if isinstance(value, dict):
-            return {self._plain(key): self._plain(item, depth - 1) for key, item in value.items()}
-        return value
-
     def _state(self) -> dict[str, Any]:
         state = super()._state()
-        state["data"] = self._plain({key: value for key, value in self.data.items() if key != "session"})
+        state["data"] = plain({key: value for key, value in self.data.items() if key != "session"}, self._clean)
         state["error"] = None if self.error is None else self._clean(self.error)
         state["errcode"] = None if self.errcode is None else self._clean(self.errcode)
         state["_secrets"] = ()

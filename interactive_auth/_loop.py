@@ -127,6 +127,12 @@ class Attempt(Generic[T]):
 
     def _do_stage(self, stage: str) -> Reply:
         submission = self._handover.take_submission()
+        if submission is not None and submission.background:
+            # It came before the stage was asked for, and what comes of it does not stand for an answer.
+            reply = self._waiting(stage).send_background(submission)
+            if reply is not None:
+                return reply
+            submission = None
         if submission is None:
             self._ask(stage)
             submission = self._handover.take_submission()
@@ -152,7 +158,7 @@ class Attempt(Generic[T]):
             email_sid=shared.threepids[AuthType.EMAIL].sid,
             msisdn_sid=shared.threepids[AuthType.MSISDN].sid,
             session=session.session,
-            client_secret=shared.client_secret(),
+            client_secret=shared.secret,
         )
         before = CURRENT.set(shared)
         try:
@@ -163,8 +169,11 @@ class Attempt(Generic[T]):
         if answer is not None:
             self._handover.submit(Submission(dict(check_mapping("what start_auth_stage returns", answer))))
 
+    def _waiting(self, stage: str) -> Waiting[T]:
+        return Waiting(self._shared, stage, self._waited.get(stage, 0.0), may_restart=not self._restarted)
+
     def _wait(self, stage: str, background: Submission | None) -> Submission | Reply:
-        waiting = Waiting(self._shared, stage, self._waited.get(stage, 0.0), may_restart=not self._restarted)
+        waiting = self._waiting(stage)
         try:
             return waiting.run(background)
         finally:
