@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import requests
 from throwaway_services import captcha_verifier, mail_server, sms_gateway
@@ -60,7 +62,7 @@ def main() -> str:
             "m.login.email.identity": handlers.email(read_mail),
         }
 
-        def announce(stage: Stage) -> object:
+        def announce(stage: Stage) -> Mapping[str, Any] | None:
             print(f"Step {stage.flow.index(stage.type) + 1} of {len(stage.flow)}: {stage.type}")
             return stages[stage.type](stage)
 
@@ -75,7 +77,7 @@ def main() -> str:
         )
         account = auth.attempt_auth()
 
-        whoami = {"Authorization": f"Bearer {account['access_token']}"}
+        whoami = {"Authorization": f"Bearer {account.get('access_token')}"}
         answer = requests.get(f"{synapse.base_url}/_matrix/client/v3/account/whoami", headers=whoami, timeout=30)
         answer.raise_for_status()
         return str(answer.json()["user_id"])

@@ -60,7 +60,7 @@ class MailServer(Inbox):
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 (its name)
         """Keep a mail (aiosmtpd calls it)."""
-        message = message_from_bytes(envelope.content or b"", _class=EmailMessage, policy=policy.default)
+        message = message_from_bytes(envelope.original_content or b"", _class=EmailMessage, policy=policy.default)
         body = message.get_body(("plain",))
         for recipient in envelope.rcpt_tos:
             self.put(recipient, "" if body is None else body.get_content())

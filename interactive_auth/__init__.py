@@ -3,7 +3,7 @@
 Public names only; each is documented where it is defined.
 """
 
-from . import console, handlers
+from . import handlers
 from ._auth import InteractiveAuth
 from ._errors import (
     AuthCancelledError,
@@ -55,7 +55,6 @@ __all__ = [
     "StageFailedError",
     "StartAuthStage",
     "UIARequest",
-    "console",
     "handlers",
     "raise_for_matrix_error",
 ]

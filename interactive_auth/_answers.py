@@ -84,22 +84,27 @@ def read_body(pieces: Iterable[bytes], seconds: float) -> bytes | None:
 
 def check_answer(answer: Answer, method: str, address: str) -> dict[str, Any]:
     """Return the JSON object of a success, raise everything else."""
-    status = answer.status
+    status, asked = answer.status, f"{method} {address}"
     body, flaw = _parse(answer.content)
     told = ""
     if flaw:
         kind = printable(answer.headers.get("Content-Type", "no content type"), 100)
-        told = f"{method} {address} was answered {status} with {flaw}, {kind}"
+        told = f"{asked} was answered {status} with {flaw}, {kind}"
     if 200 <= status < 300:
         if flaw:
             raise ServerProtocolError(f"{told}: is this the address of a homeserver?")
         return body
-    error = MatrixError(status, body, _retry_after(answer.headers.get("Retry-After")))
     if 300 <= status < 400:
-        told = f"{method} {address} was answered with a redirect, which is never followed"
-        error._redirect = answer.headers.get("Location") or answer.headers.get(REDIRECT)
+        told = f"{asked} was answered with a redirect, which is never followed"
+    # Not held by a name here: an error whose traceback leads back to itself outlives its last use.
+    raise _error(answer, body, told)
+
+
+def _error(answer: Answer, body: dict[str, Any], told: str) -> MatrixError:
+    error = MatrixError(answer.status, body, _retry_after(answer.headers.get("Retry-After")))
     error._context = told
-    raise error
+    error._redirect = answer.headers.get("Location") or answer.headers.get(REDIRECT)
+    return error
 
 
 def _parse(content: bytes | None) -> tuple[dict[str, Any], str]:

@@ -9,7 +9,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ._types import StartAuthStage
 
@@ -122,7 +122,7 @@ def check_handlers(value: object) -> Handlers:
         if not callable(value):
             raise type_error("start_auth_stage", "callable, or a mapping from stage type to a callable", value)
         check_function("start_auth_stage", value)
-        return Handlers({}, value, None)
+        return Handlers({}, cast("StartAuthStage", value), None)
     by_stage = dict(value)
     for stage, handler in by_stage.items():
         if not isinstance(stage, str):

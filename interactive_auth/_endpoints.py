@@ -71,10 +71,6 @@ class LoginTokenResponse(TypedDict):
     expires_in_ms: NotRequired[int]
 
 
-class Empty(TypedDict):
-    """An answer that says nothing but that it is done."""
-
-
 class Endpoints(ABC):
     """The makers of requests; ``Homeserver`` adds how they are sent."""
 
@@ -137,7 +133,7 @@ class Endpoints(ABC):
         params = None if kind is None else {"kind": kind}
         return self._request("POST", f"{CLIENT}/register", _given(body), params, {"user_id": str}, logged_in=False)
 
-    def change_password(self, new_password: str, *, logout_devices: bool | None = None) -> UIARequest[Empty]:
+    def change_password(self, new_password: str, *, logout_devices: bool | None = None) -> UIARequest[dict[str, Any]]:
         """Make the request that changes a password (client-server API, "POST /account/password").
 
         Without an access token it resets a forgotten one: the server then wants an email or msisdn stage.
@@ -163,7 +159,7 @@ class Endpoints(ABC):
         body = {"id_server": check_text("id_server", id_server), "erase": erase}
         return self._request("POST", f"{CLIENT}/account/deactivate", _given(body))
 
-    def add_threepid(self, client_secret: str, sid: str) -> UIARequest[Empty]:
+    def add_threepid(self, client_secret: str, sid: str) -> UIARequest[dict[str, Any]]:
         """Make the request that adds an address to the account (client-server API, "POST /account/3pid/add").
 
         The address must have been validated first, with ``Homeserver.request_email_token("account/3pid", ...)`` or
@@ -180,7 +176,7 @@ class Endpoints(ABC):
         }
         return self._request("POST", f"{CLIENT}/account/3pid/add", body)
 
-    def delete_device(self, device_id: str) -> UIARequest[Empty]:
+    def delete_device(self, device_id: str) -> UIARequest[dict[str, Any]]:
         """Make the request that logs one device out (client-server API, "DELETE /devices/{deviceId}").
 
         Args:
@@ -189,7 +185,7 @@ class Endpoints(ABC):
         device = quote(check_required_text("device_id", device_id), safe="")
         return self._request("DELETE", f"{CLIENT}/devices/{device}", None)
 
-    def delete_devices(self, device_ids: Sequence[str]) -> UIARequest[Empty]:
+    def delete_devices(self, device_ids: Sequence[str]) -> UIARequest[dict[str, Any]]:
         """Make the request that logs devices out and deletes them (client-server API, "POST /delete_devices").
 
         Args:
@@ -206,7 +202,7 @@ class Endpoints(ABC):
         master_key: Mapping[str, Any] | None = None,
         self_signing_key: Mapping[str, Any] | None = None,
         user_signing_key: Mapping[str, Any] | None = None,
-    ) -> UIARequest[Empty]:
+    ) -> UIARequest[dict[str, Any]]:
         """Make the request that sets cross-signing keys (client-server API, "POST /keys/device_signing/upload").
 
         Servers want authentication only if keys are replaced.

@@ -177,6 +177,11 @@ class OwnTransport(Transport):
     def close(self) -> None:
         """Close the connections."""
         self._prepared.clear()
+        for manager in (self._adapter.poolmanager, *self._adapter.proxy_manager.values()):
+            # urllib3 only forgets its pools, and the traceback of an error may keep one, and its socket, alive.
+            for key in manager.pools.keys():  # noqa: SIM118 (it is no dict)
+                if (pool := manager.pools.get(key)) is not None:
+                    pool.close()
         self._adapter.close()
         self._session.close()
 
@@ -251,14 +256,14 @@ def check_base_url(value: object, *, allow_insecure_http: bool) -> str:
             on this machine, where passwords and tokens could be read on the way.
     """
     text = check_required_text("base_url", value)
+    unfit = "base_url must be an http:// or https:// address with a host, like https://matrix.example.org"
     try:
         parts = urlsplit(text)
-        host = parts.hostname
-        port_is_valid = parts.port is None or parts.port > 0
+        host, port = parts.hostname, parts.port
     except ValueError:
-        host, port_is_valid = None, False
-    if host is None or not port_is_valid or parts.scheme not in ("http", "https"):
-        raise ValueError("base_url must be an http:// or https:// address with a host, like https://matrix.example.org")
+        raise ValueError(unfit) from None
+    if host is None or port == 0 or parts.scheme not in ("http", "https"):
+        raise ValueError(unfit)
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ValueError("base_url must have no user name, password, query or fragment")
     if parts.scheme == "http" and not allow_insecure_http and not is_loopback(host):

@@ -7,7 +7,6 @@ and ``getpass.getpass``, which a notebook replaces by its own, and shown by ``pr
 from __future__ import annotations
 
 import getpass
-import webbrowser
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -89,7 +88,7 @@ class _Person:
     def token(self, stage: Stage) -> str:
         return _ask_secret("Registration token: ")
 
-    def accept(self, policies: list[ready.Policy], stage: Stage) -> bool:
+    def accept(self, policies: list[ready.Policy]) -> bool:
         for policy in policies:
             print(f"{printable(policy.name)}:")
             print(printable(policy.url, 2000))
@@ -118,10 +117,12 @@ class _Person:
         current().handover.ask_poll()
         return None
 
-    def visit(self, url: str, stage: Stage) -> None:
+    def visit(self, url: str) -> None:
         print("Open this page in a browser:")
         print(printable(url, 2000))
         if self._open_browser:
+            import webbrowser  # rarely wanted, and slow to import
+
             webbrowser.open(url)
         _read(input, "When the page says that you are done, press Enter: ")
         current().handover.ask_poll()

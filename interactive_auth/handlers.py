@@ -1,9 +1,9 @@
 """Ready-made stage callbacks, to be put into the mapping that ``InteractiveAuth`` takes.
 
 What must not be here: prompting (``console``), opening a browser, and anything that waits. Whatever a person has to
-be asked is asked by a callable of the caller's; each is passed as many of its documented arguments as it takes. A
-callback with a constant secret never sends the same wrong secret twice: asked again it raises ``StageFailedError``. A
-URL that a server names is handed on only if it is http or https.
+be asked is asked by a callable of the caller's, which is passed the ``Stage`` if it takes an argument. A callback with
+a constant secret never sends the same wrong secret twice: asked again it raises ``StageFailedError``. A URL that a
+server names is handed on only if it is http or https.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ._checks import check_function, check_required_text, type_error
 from ._errors import AuthCancelledError, MatrixError, ServerProtocolError, StageFailedError
@@ -21,10 +21,12 @@ from ._threepid import Threepid, web_url
 from ._types import AuthType, Stage, StartAuthStage
 
 __all__ = [
+    "Asker",
     "CodeSubmitter",
     "FallbackPages",
     "Policy",
     "Secret",
+    "Solver",
     "email",
     "fallback",
     "msisdn",
@@ -36,8 +38,13 @@ __all__ = [
     "terms",
 ]
 
-#: A secret to send, or a callable that gives one each time; it is passed the Stage if it takes an argument.
+T = TypeVar("T")
+#: A callable that asks a person; it is passed the Stage if it takes an argument.
+Asker = Callable[[], T] | Callable[[Stage], T]
+#: A secret to send, or a callable that gives one each time.
 Secret = str | Callable[[], str] | Callable[[Stage], str]
+#: Solves a captcha, from its site key and perhaps the address of its page.
+Solver = Callable[[str], str | None] | Callable[[str, str], str | None]
 
 #: How often a person is asked for an address before the server's refusal of it ends the attempt.
 _TRIES = 3
@@ -48,6 +55,7 @@ class FallbackPages(Protocol):
 
     def fallback_url(self, stage_type: str, session: str) -> str:
         """Return the address of the page that does a stage in a browser."""
+        ...
 
 
 class CodeSubmitter(Protocol):
@@ -55,6 +63,7 @@ class CodeSubmitter(Protocol):
 
     def submit_token(self, submit_url: str, sid: str, client_secret: str, token: str) -> bool:
         """Post a code, and return whether it was right."""
+        ...
 
 
 def password(user: str | Mapping[str, Any], secret: Secret) -> StartAuthStage:
@@ -95,19 +104,19 @@ def registration_token(token: Secret) -> StartAuthStage:
     return lambda stage: {"type": stage.type, "token": answer(stage)}
 
 
-def recaptcha(solve: Callable[..., str | None], homeserver: FallbackPages | None = None) -> StartAuthStage:
+def recaptcha(solve: Solver, homeserver: FallbackPages | None = None) -> StartAuthStage:
     """Make a callback for ``m.login.recaptcha`` (client-server API, "Google ReCaptcha").
 
     Args:
-        solve: ``(site_key, fallback_url, stage)`` returns the captcha's response; None if the person does the
-            captcha on the fallback page, so that the loop waits. It is called again after a wrong one.
-        homeserver: makes the fallback URL; without it that argument is None.
+        solve: ``(site_key)`` or ``(site_key, fallback_url)`` returns the captcha's response; None if the person does
+            the captcha on the fallback page, so that the loop waits. It is called again after a wrong one.
+        homeserver: makes the fallback URL; without it that argument is empty.
 
     Raises:
         TypeError: ``solve`` is not callable.
     """
     check_function("solve", solve)
-    fitted = _fit(solve, 3)
+    fitted = _fit(solve, 2)
 
     def answer(stage: Stage) -> dict[str, Any] | None:
         key = stage.params.get("public_key")
@@ -115,8 +124,8 @@ def recaptcha(solve: Callable[..., str | None], homeserver: FallbackPages | None
             raise ServerProtocolError(
                 f"the server names no public_key for {stage.type}, without which it is not solved"
             )
-        url = homeserver.fallback_url(stage.type, stage.session) if homeserver and stage.session else None
-        response = fitted(key, url, stage)
+        url = homeserver.fallback_url(stage.type, stage.session) if homeserver and stage.session else ""
+        response = fitted(key, url)
         if response is None:
             return None
         return {"type": stage.type, "response": check_required_text("what solve returns", response)}
@@ -124,12 +133,12 @@ def recaptcha(solve: Callable[..., str | None], homeserver: FallbackPages | None
     return answer
 
 
-def terms(accept: Callable[..., bool], *, language: str = "en") -> StartAuthStage:
+def terms(accept: Callable[[list[Policy]], bool], *, language: str = "en") -> StartAuthStage:
     """Make a callback for ``m.login.terms`` (client-server API, "Terms of service at registration").
 
     Args:
-        accept: ``(policies, stage)`` is given a list of ``Policy`` and returns whether the person accepts all of
-            them; if not, ``AuthCancelledError`` ends the attempt.
+        accept: is given the policies and returns whether the person accepts all of them; if not,
+            ``AuthCancelledError`` ends the attempt.
         language: the language to show them in, a tag such as ``"en"`` or ``"pt-BR"``; for want of it a related one
             is taken, else English, else whatever there is.
 
@@ -139,27 +148,24 @@ def terms(accept: Callable[..., bool], *, language: str = "en") -> StartAuthStag
     """
     check_function("accept", accept)
     wanted = check_required_text("language", language)
-    fitted = _fit(accept, 2)
 
     def answer(stage: Stage) -> dict[str, Any]:
-        if not fitted(read_policies(stage.params.get("policies"), wanted), stage):
+        if not accept(read_policies(stage.params.get("policies"), wanted)):
             raise AuthCancelledError("the terms of service were not accepted, and the server insists on them")
         return {"type": stage.type}
 
     return answer
 
 
-def email(
-    notify: Callable[..., object] | None = None, *, ask_address: Callable[..., str] | None = None
-) -> StartAuthStage:
+def email(notify: Asker[object] | None = None, *, ask_address: Asker[str] | None = None) -> StartAuthStage:
     """Make a callback for ``m.login.email.identity`` (client-server API, "Email-based").
 
     The mail has been sent by then if the address is among the ``inputs``. The loop polls until its link was opened.
 
     Args:
-        notify: ``(stage)`` is called when there is a mail to wait for.
-        ask_address: ``(stage)`` returns the address, if none is among the ``inputs``; called again, with
-            ``stage.error``, if the server refuses it.
+        notify: is called when there is a mail to wait for.
+        ask_address: returns the address, if none is among the ``inputs``; called again, with ``stage.error``, if the
+            server refuses it.
 
     Raises:
         TypeError: an argument is not callable.
@@ -178,21 +184,21 @@ def email(
 
 
 def msisdn(
-    get_code: Callable[..., str | None],
+    get_code: Asker[str | None],
     homeserver: CodeSubmitter,
     *,
-    ask_number: Callable[..., tuple[str, str]] | None = None,
+    ask_number: Asker[tuple[str, str]] | None = None,
 ) -> StartAuthStage:
     """Make a callback for ``m.login.msisdn`` (client-server API, "Phone number/MSISDN-based").
 
     The SMS has been sent by then if the phone number is among the ``inputs``.
 
     Args:
-        get_code: ``(stage)`` returns the code of the SMS; called again, with ``stage.error``, after a wrong one.
-            None if the person follows a link in the SMS, so that the loop waits.
+        get_code: returns the code of the SMS; called again, with ``stage.error``, after a wrong one. None if the
+            person follows a link in the SMS, so that the loop waits.
         homeserver: posts the code to the server's ``submit_url``.
-        ask_number: ``(stage)`` returns (country, phone number), if none is among the ``inputs``; called again,
-            with ``stage.error``, if the server refuses it.
+        ask_number: returns (country, phone number), if none is among the ``inputs``; called again, with
+            ``stage.error``, if the server refuses it.
 
     Raises:
         TypeError: an argument has a wrong type.
@@ -219,7 +225,7 @@ def msisdn(
     return answer
 
 
-def fallback(homeserver: FallbackPages, open_url: Callable[..., object]) -> StartAuthStage:
+def fallback(homeserver: FallbackPages, open_url: Callable[[str], object]) -> StartAuthStage:
     """Make a callback for any stage that a browser can do (client-server API, "Fallback").
 
     The loop polls until the page reports the stage as done to the server. Not every server has a page for every
@@ -227,7 +233,7 @@ def fallback(homeserver: FallbackPages, open_url: Callable[..., object]) -> Star
 
     Args:
         homeserver: makes the fallback URL.
-        open_url: ``(url, stage)`` shows the URL to the person, or opens it.
+        open_url: shows the URL to the person, or opens it.
 
     Raises:
         TypeError: an argument has a wrong type.
@@ -235,22 +241,21 @@ def fallback(homeserver: FallbackPages, open_url: Callable[..., object]) -> Star
     if not callable(getattr(homeserver, "fallback_url", None)):
         raise type_error("homeserver", "a Homeserver", homeserver)
     check_function("open_url", open_url)
-    fitted = _fit(open_url, 2)
 
     def answer(stage: Stage) -> None:
         if stage.session is None:
             raise ServerProtocolError(f"the server gave no session, without which {stage.type} has no fallback page")
-        fitted(homeserver.fallback_url(stage.type, stage.session), stage)
+        open_url(homeserver.fallback_url(stage.type, stage.session))
 
     return answer
 
 
-def sso(homeserver: FallbackPages, open_url: Callable[..., object]) -> StartAuthStage:
+def sso(homeserver: FallbackPages, open_url: Callable[[str], object]) -> StartAuthStage:
     """Make a callback for ``m.login.sso`` (client-server API, "Single Sign-On"), which is done on its fallback page.
 
     Args:
         homeserver: makes the fallback URL.
-        open_url: ``(url, stage)`` shows the URL to the person, or opens it.
+        open_url: shows the URL to the person, or opens it.
 
     Raises:
         TypeError: an argument has a wrong type.
@@ -258,25 +263,24 @@ def sso(homeserver: FallbackPages, open_url: Callable[..., object]) -> StartAuth
     return fallback(homeserver, open_url)
 
 
-def oauth(open_url: Callable[..., object]) -> StartAuthStage:
+def oauth(open_url: Callable[[str], object]) -> StartAuthStage:
     """Make a callback for ``m.oauth`` and ``org.matrix.cross_signing_reset`` (client-server API, "OAuth").
 
     The loop polls until the person has approved the request at the account's page.
 
     Args:
-        open_url: ``(url, stage)`` shows the URL to the person, or opens it.
+        open_url: shows the URL to the person, or opens it.
 
     Raises:
         TypeError: ``open_url`` is not callable.
     """
     check_function("open_url", open_url)
-    fitted = _fit(open_url, 2)
 
     def answer(stage: Stage) -> None:
         url = web_url(stage.params.get("url"))
         if url is None:
             raise ServerProtocolError(f"the server names no http(s) url for {stage.type}, where it would be approved")
-        fitted(url, stage)
+        open_url(url)
 
     return answer
 
@@ -285,10 +289,14 @@ def _secret(name: str, value: Secret) -> Callable[[Stage], str]:
     """Return a function that gives the secret to send for a stage."""
     if isinstance(value, str):
         constant = check_required_text(name, value)
+        sent = False
 
         def once(stage: Stage) -> str:
-            if stage.error is not None:
+            nonlocal sent
+            # An error from before this callback's time, of an earlier attempt for example, does not concern it.
+            if sent and stage.error is not None:
                 raise StageFailedError(stage.type, stage.attempt - 1, stage.error) from stage.error
+            sent = True
             return constant
 
         return once

@@ -21,7 +21,6 @@ from ._endpoints import (
     CLIENT,
     PURPOSE_OF_PATH,
     DeactivateResponse,
-    Empty,
     Endpoints,
     LoginTokenResponse,
     Purpose,
@@ -34,7 +33,6 @@ from ._uia_request import UIARequest, encode
 
 __all__ = [
     "DeactivateResponse",
-    "Empty",
     "Homeserver",
     "HomeserverConnectionError",
     "LoginTokenResponse",
