@@ -125,7 +125,7 @@ def throwaway_synapse(*parts: Config, port: int | None = None) -> Iterator[Synap
     """
     if importlib.util.find_spec("synapse") is None:
         raise SynapseError("Synapse is not installed: pip install 'interactive-auth[examples]'")
-    port = _free_port(port)
+    port = free_port(port)
     base_url = f"http://127.0.0.1:{port}"
     shared_secret = secrets.token_hex(16)
     with tempfile.TemporaryDirectory(prefix="throwaway-synapse-", ignore_cleanup_errors=True) as name:
@@ -193,7 +193,8 @@ def _write_policy(folder: Path) -> None:
     (folder / "success.html").write_text("<html><body><p>Thank you.</p></body></html>")
 
 
-def _free_port(port: int | None) -> int:
+def free_port(port: int | None = None) -> int:
+    """Return a port of this machine that nobody listens on."""
     with socket.socket() as probe:
         # Like Synapse, pass over connections of an earlier run that are still closing.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -21,10 +21,11 @@ from ._checks import (
     check_text,
     type_error,
 )
+from ._errors import plain
 from ._handover import Submission
 from ._loop import Attempt
 from ._session import UIASession
-from ._shared import Shared
+from ._shared import Shared, make_client_secret
 from ._threepid import Threepid
 from ._types import (
     AuthType,
@@ -62,7 +63,7 @@ class InteractiveAuth(Generic[T]):
         auth_data: the JSON body of an earlier 401, which saves the first request.
         inputs: ``email_address``, ``phone_country`` and ``phone_number``, which steer the choice of flow.
         session_id: the UIA session to go on with; wins over the one in ``auth_data``.
-        client_secret: the secret that ``email_sid`` and ``msisdn_sid`` belong to; None has one made when needed.
+        client_secret: the secret that ``email_sid`` and ``msisdn_sid`` belong to; None has one made.
         email_sid: the sid of an earlier email token request.
         msisdn_sid: the sid of an earlier SMS token request.
         supported_stages: the stages to prefer; None for the keys of a mapping, else for all alike. A flow with an
@@ -129,7 +130,7 @@ class InteractiveAuth(Generic[T]):
             supported=check_supported(supported_stages, handlers),
             threepids={AuthType.EMAIL: email_threepid, AuthType.MSISDN: phone_threepid},
             identity_server=identity_server,
-            secret=check_client_secret(client_secret),
+            secret=check_client_secret(client_secret) or make_client_secret(),
             busy_changed=busy_changed,
             max_attempts=check_max_attempts(max_attempts),
             poll_interval=check_seconds("poll_interval", poll_interval),
@@ -202,7 +203,7 @@ class InteractiveAuth(Generic[T]):
 
     def get_client_secret(self) -> str:
         """Return the secret that the email and SMS tokens are bound to."""
-        return self._shared.client_secret()
+        return self._shared.secret
 
     def get_email_sid(self) -> str | None:
         """Return the sid of the last email token request, None if there was none."""
@@ -294,7 +295,7 @@ class InteractiveAuth(Generic[T]):
         if session.flows:
             auth_data = {
                 "flows": [{"stages": list(flow)} for flow in session.flows],
-                "params": session.params,
+                "params": plain(session.params),
                 "completed": list(session.completed),
             }
         sent = {str(stage): saved for stage, threepid in shared.threepids.items() if (saved := threepid.save())}
@@ -310,7 +311,7 @@ class InteractiveAuth(Generic[T]):
             "auth_data": auth_data,
             "inputs": inputs,
             "session_id": session.session,
-            "client_secret": shared.client_secret(),
+            "client_secret": shared.secret,
             "email_sid": email.sid,
             "msisdn_sid": phone.sid,
         }

@@ -9,7 +9,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ._types import StartAuthStage
 
@@ -69,9 +69,13 @@ def check_seconds(name: str, value: object) -> float:
     """Return a number of seconds, 0 or more."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise type_error(name, "a number of seconds", value)
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{name} must be a finite number of seconds, 0 or more, not {value}")
-    return value
+    try:
+        seconds = float(value)
+    except OverflowError:  # an int of hundreds of digits
+        seconds = math.inf
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{name} must be a finite number of seconds, 0 or more")
+    return seconds
 
 
 def check_mapping(name: str, value: object) -> Mapping[str, Any]:
@@ -118,7 +122,7 @@ def check_handlers(value: object) -> Handlers:
         if not callable(value):
             raise type_error("start_auth_stage", "callable, or a mapping from stage type to a callable", value)
         check_function("start_auth_stage", value)
-        return Handlers({}, value, None)
+        return Handlers({}, cast("StartAuthStage", value), None)
     by_stage = dict(value)
     for stage, handler in by_stage.items():
         if not isinstance(stage, str):

@@ -22,14 +22,14 @@ message, repr or pickle holds a secret: what was sent is cut out of what the ser
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 _E = TypeVar("_E", bound="InteractiveAuthError")
 
 #: Shorter strings are no secrets, and cutting them out would only garble the server's words.
 _SHORTEST_SECRET = 6
-#: As deep as a body is followed when it is pickled; a stranger's nesting must not exhaust the stack.
+#: As deep as a body is followed when it is copied; a stranger's nesting must not exhaust the stack.
 _DEEPEST = 16
 
 
@@ -44,6 +44,19 @@ def printable(text: object, limit: int = 300) -> str:
     cut = whole[:limit] + ("..." if len(whole) > limit else "")
     # A terminal would obey an escape sequence, and print() fails on a lone surrogate.
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+
+
+def plain(value: Any, clean: Callable[[str], str] = str, depth: int = _DEEPEST) -> Any:
+    """Return a copy of JSON with its strings cleaned; what is nested deeper than any server's needs becomes None."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, (list, dict)) and not depth:
+        return None
+    if isinstance(value, list):
+        return [plain(item, clean, depth - 1) for item in value]
+    if isinstance(value, dict):
+        return {plain(key, clean): plain(item, clean, depth - 1) for key, item in value.items()}
+    return value
 
 
 def _revive(cls: type[_E], args: tuple[Any, ...], state: dict[str, Any]) -> _E:
@@ -106,40 +119,31 @@ class MatrixError(InteractiveAuthError):
         stated = _seconds(retry_after)
         self.retry_after = self.body_retry_after if stated is None else stated
         self._context = ""
+        self._redirect: str | None = None
         self._secrets: tuple[str, ...] = ()
+        self._conceal(self.data.get("session"))
 
     @property
     def body_retry_after(self) -> float | None:
         """The body's ``retry_after_ms`` in seconds, None if there is none of use (spec: "Rate limiting")."""
         return _seconds(self.data.get("retry_after_ms"), 1000.0)
 
-    def _conceal(self, secrets: Iterable[str]) -> None:
+    def _conceal(self, *secrets: object) -> None:
         """Keep these strings out of the text and the pickle: servers quote what they were sent."""
-        found = {*self._secrets, *(s for s in secrets if len(s) >= _SHORTEST_SECRET)}
-        self._secrets = tuple(sorted(found, key=lambda secret: (-len(secret), secret)))
+        self._secrets += tuple(s for s in secrets if isinstance(s, str) and len(s) >= _SHORTEST_SECRET)
 
     def _clean(self, text: str) -> str:
-        for secret in self._secrets:
+        for secret in sorted(set(self._secrets), key=len, reverse=True):
             text = text.replace(secret, "[hidden]")
         return text
 
-    def _plain(self, value: Any, depth: int = _DEEPEST) -> Any:
-        if isinstance(value, str):
-            return self._clean(value)
-        if isinstance(value, (list, dict)) and not depth:
-            return None
-        if isinstance(value, list):
-            return [self._plain(item, depth - 1) for item in value]
-        if isinstance(value, dict):
-            return {self._plain(key): self._plain(item, depth - 1) for key, item in value.items()}
-        return value
-
     def _state(self) -> dict[str, Any]:
         state = super()._state()
-        state["data"] = self._plain({key: value for key, value in self.data.items() if key != "session"})
+        state["data"] = plain({key: value for key, value in self.data.items() if key != "session"}, self._clean)
         state["error"] = None if self.error is None else self._clean(self.error)
         state["errcode"] = None if self.errcode is None else self._clean(self.errcode)
         state["_secrets"] = ()
+        state["_redirect"] = None
         return state
 
     def __str__(self) -> str:

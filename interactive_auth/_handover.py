@@ -15,6 +15,9 @@ from typing import Any, ClassVar, NamedTuple
 
 from ._errors import AuthCancelledError
 
+#: Seconds. Where the system's waits are deaf to Ctrl-C, as on Windows, it is heard between them.
+_LONGEST_WAIT = 0.1
+
 
 class Clock:
     """The system's monotonic clock, and the only call that sleeps."""
@@ -24,8 +27,8 @@ class Clock:
         return time.monotonic()
 
     def wait(self, condition: threading.Condition, seconds: float) -> None:
-        """Wait, with the condition's lock held, until notified or until ``seconds`` have passed."""
-        condition.wait(min(seconds, threading.TIMEOUT_MAX))
+        """Wait, with the condition's lock held, until notified, or for a while of at most ``seconds``."""
+        condition.wait(min(seconds, _LONGEST_WAIT))
 
 
 class Submission(NamedTuple):

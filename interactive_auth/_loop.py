@@ -15,7 +15,7 @@ from ._flows import Needs, Stages, choose_flow, count_open, next_stage
 from ._handover import Submission
 from ._retry import Retries
 from ._session import Reply
-from ._shared import Shared
+from ._shared import CURRENT, Shared
 from ._types import AuthType, Stage, StartAuthStage
 from ._waiting import Waiting
 
@@ -127,6 +127,12 @@ class Attempt(Generic[T]):
 
     def _do_stage(self, stage: str) -> Reply:
         submission = self._handover.take_submission()
+        if submission is not None and submission.background:
+            # It came before the stage was asked for, and what comes of it does not stand for an answer.
+            reply = self._waiting(stage).send_background(submission)
+            if reply is not None:
+                return reply
+            submission = None
         if submission is None:
             self._ask(stage)
             submission = self._handover.take_submission()
@@ -142,26 +148,32 @@ class Attempt(Generic[T]):
         shared, session = self._shared, self._session
         # The choice of the flow has ruled out a stage without a callback.
         callback = cast("StartAuthStage", shared.handlers.by_stage.get(stage, shared.handlers.other))
-        answer = callback(
-            Stage(
-                type=stage,
-                params=shared.stage_params(stage) or {},
-                flow=session.chosen or (),
-                completed=tuple(session.completed),
-                attempt=session.rejections.get(stage, 0) + 1,
-                error=session.errors.get(stage),
-                email_sid=shared.threepids[AuthType.EMAIL].sid,
-                msisdn_sid=shared.threepids[AuthType.MSISDN].sid,
-                session=session.session,
-                client_secret=shared.client_secret(),
-            )
+        told = Stage(
+            type=stage,
+            params=shared.stage_params(stage) or {},
+            flow=session.chosen or (),
+            completed=tuple(session.completed),
+            attempt=session.rejections.get(stage, 0) + 1,
+            error=session.errors.get(stage),
+            email_sid=shared.threepids[AuthType.EMAIL].sid,
+            msisdn_sid=shared.threepids[AuthType.MSISDN].sid,
+            session=session.session,
+            client_secret=shared.secret,
         )
+        before = CURRENT.set(shared)
+        try:
+            answer = callback(told)
+        finally:
+            CURRENT.reset(before)
         self._handover.check()
         if answer is not None:
             self._handover.submit(Submission(dict(check_mapping("what start_auth_stage returns", answer))))
 
+    def _waiting(self, stage: str) -> Waiting[T]:
+        return Waiting(self._shared, stage, self._waited.get(stage, 0.0), may_restart=not self._restarted)
+
     def _wait(self, stage: str, background: Submission | None) -> Submission | Reply:
-        waiting = Waiting(self._shared, stage, self._waited.get(stage, 0.0), may_restart=not self._restarted)
+        waiting = self._waiting(stage)
         try:
             return waiting.run(background)
         finally:

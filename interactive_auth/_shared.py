@@ -8,11 +8,12 @@ from __future__ import annotations
 import secrets
 import string
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from ._checks import Handlers
-from ._errors import MatrixError
+from ._errors import MatrixError, plain
 from ._handover import Handover
 from ._retry import Retries
 from ._session import FAILURES, Reply, UIASession, classify_failure
@@ -21,20 +22,27 @@ from ._types import BusyChanged, DoRequest, RetryPolicy
 
 T = TypeVar("T")
 
-_ALPHABET = string.digits + string.ascii_letters
 _SECRET_LENGTH = 32
+_ALPHABET = (string.digits + string.ascii_letters).encode()
+#: A letter for each byte; that a few letters stand for five bytes and the others for four costs a hundredth of a bit.
+_LETTERS = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
 #: What stands under these keys of an auth dict is no secret, and may stand in the server's words.
 _PUBLIC = frozenset({"type", "identifier", "sid", "id_server"})
 
 
-@dataclass(slots=True, eq=False)
+def make_client_secret() -> str:
+    """Return a new client secret."""
+    return secrets.token_bytes(_SECRET_LENGTH).translate(_LETTERS).decode("ascii")
+
+
+@dataclass(slots=True, eq=False, repr=False)
 class Shared(Generic[T]):
     """The checked arguments of an InteractiveAuth, and the state that outlives an attempt.
 
     Attributes:
         threepids: the email address and the phone number, by the stage that each completes.
         identity_server: ``id_server`` and ``id_access_token``, or empty.
-        secret: the client secret, None until it is first needed.
+        secret: the client secret.
         response: the response, in a list of its own since it may be anything; empty before the success.
     """
 
@@ -43,7 +51,7 @@ class Shared(Generic[T]):
     supported: frozenset[str] | None
     threepids: dict[str, Threepid]
     identity_server: dict[str, str]
-    secret: str | None
+    secret: str
     busy_changed: BusyChanged | None
     max_attempts: int | None
     poll_interval: float
@@ -52,17 +60,6 @@ class Shared(Generic[T]):
     session: UIASession
     handover: Handover = field(default_factory=Handover)
     response: list[T] = field(default_factory=list)
-
-    def client_secret(self) -> str:
-        """Return the client secret, made the first time: many a flow has no use for one."""
-        if self.secret is None:
-            number = secrets.randbelow(len(_ALPHABET) ** _SECRET_LENGTH)
-            letters = []
-            for _ in range(_SECRET_LENGTH):
-                number, digit = divmod(number, len(_ALPHABET))
-                letters.append(_ALPHABET[digit])
-            self.secret = "".join(letters)
-        return self.secret
 
     def session_auth(self) -> dict[str, Any] | None:
         """Return the auth dict that only names the session, None if there is none to name."""
@@ -100,12 +97,12 @@ class Shared(Generic[T]):
         """Keep what was sent out of the text of what was answered."""
         if isinstance(error, MatrixError):
             known = (self.session.session, self.secret, self.identity_server.get("id_access_token"))
-            error._conceal(s for s in (*known, *_secrets_in(auth)) if s)
+            error._conceal(*known, *_secrets_in(auth))
 
     def stage_params(self, stage: str) -> dict[str, Any] | None:
         """Return what is known about a stage beforehand, None if nothing is: a copy, the caller's to change."""
         params = self.session.params.get(stage)
-        known = dict(params) if isinstance(params, dict) else None
+        known: dict[str, Any] | None = plain(params) if isinstance(params, dict) else None
         threepid = self.threepids.get(stage)
         if threepid is not None and threepid.submit_url is not None:
             return {**(known or {}), "submit_url": threepid.submit_url}
@@ -125,13 +122,14 @@ class Shared(Generic[T]):
         retries = Retries(self.retry)
         while True:
             # The same number on a repetition: a server that has sent the mail already does not send it twice.
-            arguments = (*address, self.client_secret(), threepid.send_attempt + 1, self.session.session)
+            arguments = (*address, self.secret, threepid.send_attempt + 1, self.session.session)
             try:
                 reply = threepid.request(*arguments)
             except FAILURES as failure:
                 error = failure
             else:
                 threepid.accept(reply, address)
+                self.handover.check()
                 return
             self.conceal(error)
             self.handover.pause(retries.wait_after(classify_failure(error), error))
@@ -145,3 +143,22 @@ def _secrets_in(value: object) -> Iterator[str]:
         for key, item in value.items():
             if key not in _PUBLIC:
                 yield from _secrets_in(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _secrets_in(item)
+
+
+#: The attempt whose callback is running here; the ready-made callbacks ask for mails, texts and polls through it.
+CURRENT: ContextVar[Shared[Any]] = ContextVar("interactive_auth.current")
+
+
+def current() -> Shared[Any]:
+    """Return the attempt that is calling a callback now.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    try:
+        return CURRENT.get()
+    except LookupError:
+        raise RuntimeError("this callback works only when it is called by an InteractiveAuth") from None

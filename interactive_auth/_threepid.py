@@ -54,7 +54,7 @@ class Threepid:
         self.address = address
         self.sid = sid
         self.send_attempt += 1
-        self.submit_url = _web_url(reply.get("submit_url") if isinstance(reply, Mapping) else None)
+        self.submit_url = web_url(reply.get("submit_url") if isinstance(reply, Mapping) else None)
 
     def save(self) -> dict[str, Any]:
         """Return what a resumed session needs beside address and sid; empty before the first token request."""
@@ -67,7 +67,7 @@ class Threepid:
         if isinstance(saved, Mapping):
             attempts = saved.get("send_attempt")
             self.send_attempt = attempts if isinstance(attempts, int) and attempts > 0 else 0
-            self.submit_url = _web_url(saved.get("submit_url"))
+            self.submit_url = web_url(saved.get("submit_url"))
 
     def auth(self, client_secret: str, identity_server: Mapping[str, str]) -> dict[str, Any]:
         """Return the auth dict that asks whether the validation is done.
@@ -79,6 +79,6 @@ class Threepid:
         return {"type": str(self.stage), "threepid_creds": creds}
 
 
-def _web_url(value: object) -> str | None:
+def web_url(value: object) -> str | None:
     """Return a URL that a client may contact; a stranger's server must not name a file or a program."""
     return value if isinstance(value, str) and value.lower().startswith(("http://", "https://")) else None

@@ -1,31 +1,34 @@
-"""HTTP by requests: one JSON request to one homeserver, and what can go wrong with its answer.
+"""HTTP by requests: one JSON request to one homeserver.
 
-What must not be here: endpoints, and anything about authentication stages.
+What must not be here: endpoints, anything about authentication stages, and the judging of answers (``_answers``).
 """
 
 from __future__ import annotations
 
 import http.client
 import ipaddress
-import json
-import time
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from requests.cookies import extract_cookies_to_jar, get_cookie_header
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, ReadTimeoutError
+from urllib3.util import Timeout
 
-from ._checks import check_required_text, type_error
-from ._errors import HomeserverConnectionError, MatrixError, ServerProtocolError, printable
+from ._answers import CHUNK, REDIRECT, Answer, check_answer, read_body
+from ._checks import check_required_text
+from ._errors import HomeserverConnectionError, printable
 
-#: The largest body that is read, in bytes; real answers to these endpoints stay far below.
-MAX_BODY = 8 * 1024 * 1024
-_CHUNK = 64 * 1024
 #: As many connections are kept as threads are expected to share one homeserver.
 _POOL = 32
+#: As many targets are kept prepared; a program that talks to more at a time prepares some of them again.
+_MOST_PREPARED = 64
+_JSON = {"Content-Type": "application/json"}
 
 
 class _Token(AuthBase):
@@ -40,45 +43,57 @@ class _Token(AuthBase):
         return request
 
 
-class Transport:
-    """A homeserver's address and the connections to it; safe to share between threads.
+class Target(NamedTuple):
+    """Where a request goes.
+
+    Attributes:
+        method: the HTTP method.
+        address: the whole address, without the query.
+        params: the query's parameters, as pairs.
+    """
+
+    method: str
+    address: str
+    params: tuple[tuple[str, str], ...]
+
+
+class Transport(ABC):
+    """A homeserver's address and the way to it; safe to share between threads.
 
     Args:
         base_url: the homeserver's address, checked by ``check_base_url``.
-        session: the caller's session, which then stays open; None for one of its own.
-        timeout: seconds to wait for a connection, and for each piece of the answer.
+        timeout: seconds to wait for a connection, for each piece of the answer, and for the body as a whole.
     """
 
-    def __init__(self, base_url: str, session: requests.Session | None, timeout: float) -> None:
+    def __init__(self, base_url: str, timeout: float) -> None:
         self.base_url = base_url
         self.timeout = timeout
-        self._owned = session is None
-        self._session = requests.Session() if session is None else session
-        if self._owned:
-            for scheme in ("https://", "http://"):
-                self._session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=_POOL))
 
+    @abstractmethod
     def close(self) -> None:
-        """Close the connections, unless the session is the caller's."""
-        if self._owned:
-            self._session.close()
+        """Close the connections that are the transport's own."""
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: str | None = None,
-        params: Mapping[str, str] | None = None,
-        token: str | None = None,
-    ) -> dict[str, Any]:
-        """Send one request, and return the JSON body of its success.
+    @abstractmethod
+    def _exchange(self, target: Target, body: bytes | None, token: str | None) -> Answer:
+        """Send a request, and read the answer."""
+
+    def target(self, method: str, url: str, params: Mapping[str, str] | None = None) -> Target:
+        """Make a target.
 
         Args:
             method: the HTTP method.
-            path: the path below ``base_url``, percent-encoded.
-            body: the JSON to send, None for no body.
+            url: the path below ``base_url``, percent-encoded, or a whole address elsewhere.
             params: the query's parameters.
+        """
+        address = self.base_url + url if url.startswith("/") else url
+        return Target(method, address, tuple((params or {}).items()))
+
+    def send(self, target: Target, body: str | None = None, token: str | None = None) -> dict[str, Any]:
+        """Send one request, and return the JSON body of its success.
+
+        Args:
+            target: where it goes.
+            body: the JSON to send, None for no body.
             token: the access token, None to send none.
 
         Raises:
@@ -86,42 +101,150 @@ class Transport:
             ServerProtocolError: the answer is a success without a JSON object.
             HomeserverConnectionError: there was no complete answer.
         """
-        session = self._session
-        request = requests.Request(
-            method,
-            self.base_url + path,
-            headers={} if body is None else {"Content-Type": "application/json"},
-            data=None if body is None else body.encode("ascii"),
-            params=params,
-            # A session with an auth of its own keeps it where no access token has to be sent.
-            auth=None if token is None and session.auth else _Token(token),
-            hooks={"response": [*session.hooks.get("response", []), _drop_redirect]},
-        )
         try:
-            prepared = session.prepare_request(request)
-            settings = session.merge_environment_settings(prepared.url or "", {}, True, None, None)
-            with session.send(prepared, timeout=self.timeout, allow_redirects=False, **settings) as response:
-                content = _read(response)
-        except (requests.RequestException, OSError) as failure:
+            answer = self._exchange(target, None if body is None else body.encode("ascii"), token)
+        except (requests.RequestException, HTTPError, OSError) as failure:
             reason = self._reason(failure)
         else:
-            return _check(response, content, method, self.base_url + path)
+            return check_answer(answer, target.method, target.address)
         # Raised out here it has no context: a requests exception holds the request, and with it what was sent.
-        raise HomeserverConnectionError(f"{method} {self.base_url}{path} got no answer: {reason}")
+        raise HomeserverConnectionError(f"{target.method} {target.address} got no answer: {reason}")
 
     def _reason(self, failure: BaseException) -> str:
         """Say why a request failed, without the URL that requests and urllib3 put into their messages."""
-        if isinstance(failure, requests.Timeout):
-            return f"nothing was received within {self.timeout:g} seconds"
         cause: BaseException | None = failure
         while cause is not None:
             failure = cause
             inner = (getattr(cause, "reason", None), *cause.args, cause.__cause__)
             cause = next((error for error in inner if isinstance(error, BaseException)), None)
+        if isinstance(failure, (TimeoutError, requests.Timeout, ReadTimeoutError, ConnectTimeoutError)):
+            return f"it took more than {self.timeout:g} seconds"
         plain = isinstance(failure, (OSError, http.client.HTTPException))
         if plain and not isinstance(failure, requests.RequestException) and str(failure):
             return printable(str(failure), 200)
         return type(failure).__name__
+
+
+class SessionTransport(Transport):
+    """Sends by the caller's session, in every way as that session would."""
+
+    def __init__(self, base_url: str, timeout: float, session: requests.Session) -> None:
+        super().__init__(base_url, timeout)
+        self._session = session
+
+    def close(self) -> None:
+        """Leave the caller's session open."""
+
+    def _exchange(self, target: Target, body: bytes | None, token: str | None) -> Answer:
+        session = self._session
+        request = requests.Request(
+            target.method,
+            target.address,
+            headers={} if body is None else _JSON,
+            data=body,
+            params=list(target.params),
+            # A session with an auth of its own keeps it where no access token has to be sent.
+            auth=None if token is None and session.auth else _Token(token),
+            hooks={"response": [*session.hooks.get("response", []), _drop_redirect]},
+        )
+        prepared = session.prepare_request(request)
+        settings = session.merge_environment_settings(prepared.url or "", {}, True, None, None)
+        with session.send(prepared, timeout=self.timeout, allow_redirects=False, **settings) as response:
+            return Answer(response.status_code, response.headers, read_body(response.iter_content(CHUNK), self.timeout))
+
+
+class _Prepared(NamedTuple):
+    request: requests.PreparedRequest
+    pool: HTTPConnectionPool
+    path: str
+    headers: dict[str, str]
+
+
+class OwnTransport(Transport):
+    """Sends by connections of its own, to the effect that a session of requests would, at half the cost.
+
+    The other half is preparing the same request, and reading the same environment, again for each repetition. So
+    requests prepares each target and finds its connection pool once, with the proxies and certificates of that time.
+    """
+
+    def __init__(self, base_url: str, timeout: float) -> None:
+        super().__init__(base_url, timeout)
+        self._timeout = Timeout(connect=timeout, read=timeout)
+        self._prepared: dict[Target, _Prepared] = {}
+        self._session = requests.Session()
+        self._adapter = HTTPAdapter(pool_connections=_MOST_PREPARED, pool_maxsize=_POOL)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._prepared.clear()
+        for manager in (self._adapter.poolmanager, *self._adapter.proxy_manager.values()):
+            # urllib3 only forgets its pools, and the traceback of an error may keep one, and its socket, alive.
+            for key in manager.pools.keys():  # noqa: SIM118 (it is no dict)
+                if (pool := manager.pools.get(key)) is not None:
+                    pool.close()
+        self._adapter.close()
+        self._session.close()
+
+    def _exchange(self, target: Target, body: bytes | None, token: str | None) -> Answer:
+        prepared = self._prepared.get(target) or self._prepare(target)
+        cookies = self._session.cookies
+        headers = dict(prepared.headers)
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        if cookies and (cookie := get_cookie_header(cookies, prepared.request)):
+            headers["Cookie"] = cookie
+        response = prepared.pool.urlopen(
+            target.method,
+            prepared.path,
+            body=body,
+            headers=headers,
+            timeout=self._timeout,
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            decode_content=False,
+        )
+        try:
+            if "Set-Cookie" in response.headers:
+                extract_cookies_to_jar(cookies, prepared.request, response)
+            content = read_body(_pieces(response), self.timeout)
+            if content is None:
+                response.close()
+        except BaseException:
+            response.close()  # what is left of the answer must not be taken for the next one
+            raise
+        return Answer(response.status, response.headers, content)
+
+    def _prepare(self, target: Target) -> _Prepared:
+        session, adapter = self._session, self._adapter
+        plain = requests.Request(
+            target.method, target.address, headers=_JSON, params=list(target.params), auth=_Token(None)
+        )
+        request = session.prepare_request(plain)
+        url = request.url or ""
+        settings = session.merge_environment_settings(url, {}, True, None, None)
+        verify, proxies, cert = settings["verify"], settings["proxies"], settings["cert"]
+        pool = adapter.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+        adapter.cert_verify(pool, url, verify, cert)
+        headers = {name: str(value) for name, value in request.headers.items() if name != "Content-Length"}
+        prepared = _Prepared(request, pool, adapter.request_url(request, proxies), headers)
+        if len(self._prepared) >= _MOST_PREPARED:
+            self._prepared.clear()
+        self._prepared[target] = prepared
+        return prepared
+
+
+def open_transport(base_url: str, timeout: float, session: requests.Session | None) -> Transport:
+    """Return a transport that sends by ``session``, or by connections of its own if it is None."""
+    return OwnTransport(base_url, timeout) if session is None else SessionTransport(base_url, timeout, session)
+
+
+def _pieces(response: BaseHTTPResponse) -> Iterator[bytes]:
+    """Yield a body as it arrives: a server that drips it must not hold a piece back until it is large."""
+    read = getattr(response, "read1", None) or response.read
+    while piece := read(CHUNK, decode_content=True):
+        yield piece
 
 
 def check_base_url(value: object, *, allow_insecure_http: bool) -> str:
@@ -133,17 +256,17 @@ def check_base_url(value: object, *, allow_insecure_http: bool) -> str:
             on this machine, where passwords and tokens could be read on the way.
     """
     text = check_required_text("base_url", value)
+    unfit = "base_url must be an http:// or https:// address with a host, like https://matrix.example.org"
     try:
         parts = urlsplit(text)
-        host = parts.hostname
-        port_is_valid = parts.port is None or parts.port > 0
+        host, port = parts.hostname, parts.port
     except ValueError:
-        host, port_is_valid = None, False
-    if host is None or not port_is_valid or parts.scheme not in ("http", "https"):
-        raise ValueError("base_url must be an http:// or https:// address with a host, like https://matrix.example.org")
+        raise ValueError(unfit) from None
+    if host is None or port == 0 or parts.scheme not in ("http", "https"):
+        raise ValueError(unfit)
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ValueError("base_url must have no user name, password, query or fragment")
-    if parts.scheme == "http" and not allow_insecure_http and not _is_loopback(host):
+    if parts.scheme == "http" and not allow_insecure_http and not is_loopback(host):
         raise ValueError(
             f"base_url is plain http to {host}, where secrets can be read on the way: "
             "use https, or allow_insecure_http=True"
@@ -151,7 +274,7 @@ def check_base_url(value: object, *, allow_insecure_http: bool) -> str:
     return text.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
@@ -160,84 +283,9 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def raise_for_matrix_error(response: requests.Response) -> dict[str, Any]:
-    """Return a homeserver's answer, or raise it: the last line of a ``do_request`` written over requests.
-
-    Args:
-        response: the answer; of one that is streamed, the body is read here, up to a limit.
-
-    Returns:
-        The JSON object of a success (2xx).
-
-    Raises:
-        MatrixError: the answer is no success; with its status, body and the seconds of its ``Retry-After``.
-        ServerProtocolError: a success whose body is no JSON object, or is too large.
-        TypeError: ``response`` is no ``requests.Response``.
-    """
-    if not isinstance(response, requests.Response):
-        raise type_error("response", "a requests.Response", response)
-    request: requests.PreparedRequest | None = response.request
-    url = urlsplit(response.url or "")
-    # Neither the query nor a user name of the URL is fit for a message.
-    address = f"{url.scheme}://{url.hostname}{'' if url.port is None else f':{url.port}'}{url.path}"
-    return _check(response, _read(response), (request and request.method) or "the request to", address)
-
-
-def _read(response: requests.Response) -> bytes | None:
-    """Read a body, None if it is larger than any answer of a homeserver's."""
-    chunks, size = [], 0
-    for chunk in response.iter_content(_CHUNK):
-        size += len(chunk)
-        if size > MAX_BODY:
-            return None
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _check(response: requests.Response, content: bytes | None, method: str, address: str) -> dict[str, Any]:
-    """Return the JSON object of a success, raise everything else."""
-    status = response.status_code
-    body, flaw = _parse(content)
-    kind = printable(response.headers.get("Content-Type", "no content type"), 100)
-    told = f"{method} {address} was answered {status} with {flaw}, {kind}" if flaw else ""
-    if 200 <= status < 300:
-        if flaw:
-            raise ServerProtocolError(f"{told}: is this the address of a homeserver?")
-        return body
-    error = MatrixError(status, body, _retry_after(response.headers.get("Retry-After")))
-    if 300 <= status < 400:
-        told = f"{method} {address} was answered with a redirect, which is never followed"
-    error._context = told
-    raise error
-
-
-def _parse(content: bytes | None) -> tuple[dict[str, Any], str]:
-    """Return the JSON object of a body, and what is wrong with it; an empty string if nothing is."""
-    if content is None:
-        return {}, f"a body of more than {MAX_BODY} bytes"
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):  # no JSON, not in Unicode, a number of 5,000 digits, or nested too deeply
-        return {}, f"a body that is not JSON ({len(content)} bytes)"
-    if not isinstance(value, dict):
-        return {}, f"JSON that is not an object ({len(content)} bytes)"
-    return value, ""
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Return the seconds of a ``Retry-After`` header (RFC 9110, section 10.2.3), None if it has no sense."""
-    if header is None:
-        return None
-    text = header.strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
-
-
 def _drop_redirect(response: requests.Response, *_: Any, **__: Any) -> requests.Response:
-    """Forget where a redirect leads: requests would read its body without any limit to prepare following it."""
-    response.headers.pop("location", None)
+    """Hide where a redirect leads: requests would read its body without any limit to prepare following it."""
+    location = response.headers.pop("location", None)
+    if location is not None:
+        response.headers[REDIRECT] = location
     return response

@@ -18,8 +18,8 @@ from ._types import InteractiveAuthOptions, RequestEmailToken, RequestMsisdnToke
 
 R = TypeVar("R", bound=Mapping[str, Any])
 
-#: Sends (method, path, JSON body), with or without the access token, to one homeserver.
-Send = Callable[[str | None], dict[str, Any]]
+#: Sends a JSON body to the endpoint, and returns the JSON object of its success.
+Send = Callable[[str], dict[str, Any]]
 #: The body's fields that are secrets, for the messages of errors.
 _SECRET_FIELDS = frozenset({"password", "new_password"})
 
@@ -79,7 +79,7 @@ class UIARequest(Generic[R]):
         try:
             response = self._send(f"{self._head}{added}}}")
         except MatrixError as error:
-            error._conceal(self._secrets)
+            error._conceal(*self._secrets)
             raise
         for name, kind in self._required.items():
             if not isinstance(response.get(name), kind):

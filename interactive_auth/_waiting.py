@@ -9,7 +9,7 @@ import logging
 import math
 from typing import Any, Generic, TypeVar
 
-from ._errors import AuthTimeoutError, InteractiveAuthError
+from ._errors import AuthTimeoutError, InteractiveAuthError, printable
 from ._handover import Submission
 from ._retry import Retries
 from ._session import Reply
@@ -82,12 +82,16 @@ class Waiting(Generic[T]):
         if self._shared.handover.take_poll():
             self._next_poll = min(self._next_poll, max(now, self._not_before))
         if background is not None:
-            return self._send(self._shared.with_session(background.auth), is_poll=False)
+            return self.send_background(background)
         if now < self._next_poll:
             return None
         self._next_poll = now + self._shared.poll_interval
         auth = self._poll_auth()
         return None if auth is None else self._send(auth, is_poll=True)
+
+    def send_background(self, submission: Submission) -> Reply | None:
+        """Send what was submitted in the background; None if it has not completed the stage."""
+        return self._send(self._shared.with_session(submission.auth), is_poll=False)
 
     def _poll_auth(self) -> dict[str, Any] | None:
         """Return the auth dict that asks whether the stage is done, None without a session to ask about."""
@@ -99,7 +103,7 @@ class Waiting(Generic[T]):
             return {"type": str(AuthType.OAUTH), **session}
         threepid = self._shared.threepids.get(self._stage)
         if threepid is not None and threepid.sid is not None:
-            return {**threepid.auth(self._shared.client_secret(), self._shared.identity_server), **session}
+            return {**threepid.auth(self._shared.secret, self._shared.identity_server), **session}
         return session
 
     def _send(self, auth: dict[str, Any], *, is_poll: bool) -> Reply | None:
@@ -117,7 +121,7 @@ class Waiting(Generic[T]):
         else:
             # The text of an error that is not the library's own may hold what was sent.
             said = error if isinstance(error, InteractiveAuthError) else type(error).__name__
-            _log.warning("a background submission for %s failed, waiting on: %s", self._stage, said)
+            _log.warning("a background submission for %s failed, waiting on: %s", printable(self._stage, 100), said)
         if reply is Reply.RATE_LIMITED:
             self._not_before = self._clock.monotonic() + self._limits.limit_wait(error)
             self._next_poll = max(self._next_poll, self._not_before)

@@ -1,49 +1,78 @@
 """Ready-made stage callbacks, to be put into the mapping that ``InteractiveAuth`` takes.
 
-What must not be here: prompting (``console``), and anything that waits. A callback with a constant secret never
-sends the same wrong secret twice: it raises ``StageFailedError`` when it is asked again.
+What must not be here: prompting (``console``), opening a browser, and anything that waits. Whatever a person has to
+be asked is asked by a callable of the caller's, which is passed the ``Stage`` if it takes an argument. A callback with
+a constant secret never sends the same wrong secret twice: asked again it raises ``StageFailedError``. A URL that a
+server names is handed on only if it is http or https.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
 
 from ._checks import check_function, check_required_text, type_error
-from ._errors import AuthCancelledError, StageFailedError
-from ._types import Stage, StartAuthStage
+from ._errors import AuthCancelledError, MatrixError, ServerProtocolError, StageFailedError
+from ._policies import Policy, read_policies
+from ._shared import current
+from ._threepid import Threepid, web_url
+from ._types import AuthType, Stage, StartAuthStage
 
-__all__ = ["Policy", "Secret", "password", "registration_token", "terms"]
+__all__ = [
+    "Asker",
+    "CodeSubmitter",
+    "FallbackPages",
+    "Policy",
+    "Secret",
+    "Solver",
+    "email",
+    "fallback",
+    "msisdn",
+    "oauth",
+    "password",
+    "recaptcha",
+    "registration_token",
+    "sso",
+    "terms",
+]
 
-#: A secret to send, or a callable that gives one each time; it is passed the Stage if it takes an argument.
+T = TypeVar("T")
+#: A callable that asks a person; it is passed the Stage if it takes an argument.
+Asker = Callable[[], T] | Callable[[Stage], T]
+#: A secret to send, or a callable that gives one each time.
 Secret = str | Callable[[], str] | Callable[[Stage], str]
+#: Solves a captcha, from its site key and perhaps the address of its page.
+Solver = Callable[[str], str | None] | Callable[[str, str], str | None]
+
+#: How often a person is asked for an address before the server's refusal of it ends the attempt.
+_TRIES = 3
 
 
-class Policy(NamedTuple):
-    """A document to be accepted (client-server API, "Terms of service at registration").
+class FallbackPages(Protocol):
+    """What knows the address of a stage's fallback page; a ``Homeserver`` does."""
 
-    Attributes:
-        id: the policy's identifier, like ``"privacy_policy"``.
-        version: the document's version, None if the server states none.
-        name: the document's title in the language chosen.
-        url: where it is to be read; http or https.
-        language: the tag of the language chosen, as the server writes it.
-    """
+    def fallback_url(self, stage_type: str, session: str) -> str:
+        """Return the address of the page that does a stage in a browser."""
+        ...
 
-    id: str
-    version: str | None
-    name: str
-    url: str
-    language: str
+
+class CodeSubmitter(Protocol):
+    """What can post the code of an SMS; a ``Homeserver`` can."""
+
+    def submit_token(self, submit_url: str, sid: str, client_secret: str, token: str) -> bool:
+        """Post a code, and return whether it was right."""
+        ...
 
 
 def password(user: str | Mapping[str, Any], secret: Secret) -> StartAuthStage:
     """Make a callback for ``m.login.password`` (client-server API, "Password-based").
 
     Args:
-        user: the user id or its local part, or an identifier such as
-            ``{"type": "m.id.thirdparty", "medium": "email", "address": "alice@example.org"}``.
+        user: the user id or its local part; or an identifier ("Identifier types"): of type ``m.id.user`` with
+            ``user``, ``m.id.thirdparty`` with ``medium`` and ``address``, or ``m.id.phone`` with ``country`` and
+            ``phone``.
         secret: the password, which is tried once; or a callable such as ``getpass.getpass``, which is asked again
             after a wrong one, and passed the ``Stage`` if it takes an argument.
 
@@ -75,13 +104,43 @@ def registration_token(token: Secret) -> StartAuthStage:
     return lambda stage: {"type": stage.type, "token": answer(stage)}
 
 
+def recaptcha(solve: Solver, homeserver: FallbackPages | None = None) -> StartAuthStage:
+    """Make a callback for ``m.login.recaptcha`` (client-server API, "Google ReCaptcha").
+
+    Args:
+        solve: ``(site_key)`` or ``(site_key, fallback_url)`` returns the captcha's response; None if the person does
+            the captcha on the fallback page, so that the loop waits. It is called again after a wrong one.
+        homeserver: makes the fallback URL; without it that argument is empty.
+
+    Raises:
+        TypeError: ``solve`` is not callable.
+    """
+    check_function("solve", solve)
+    fitted = _fit(solve, 2)
+
+    def answer(stage: Stage) -> dict[str, Any] | None:
+        key = stage.params.get("public_key")
+        if not isinstance(key, str):
+            raise ServerProtocolError(
+                f"the server names no public_key for {stage.type}, without which it is not solved"
+            )
+        url = homeserver.fallback_url(stage.type, stage.session) if homeserver and stage.session else ""
+        response = fitted(key, url)
+        if response is None:
+            return None
+        return {"type": stage.type, "response": check_required_text("what solve returns", response)}
+
+    return answer
+
+
 def terms(accept: Callable[[list[Policy]], bool], *, language: str = "en") -> StartAuthStage:
     """Make a callback for ``m.login.terms`` (client-server API, "Terms of service at registration").
 
     Args:
         accept: is given the policies and returns whether the person accepts all of them; if not,
             ``AuthCancelledError`` ends the attempt.
-        language: the language to show them in, a tag such as ``"en"`` or ``"pt-BR"``.
+        language: the language to show them in, a tag such as ``"en"`` or ``"pt-BR"``; for want of it a related one
+            is taken, else English, else whatever there is.
 
     Raises:
         TypeError: an argument has a wrong type.
@@ -91,9 +150,137 @@ def terms(accept: Callable[[list[Policy]], bool], *, language: str = "en") -> St
     wanted = check_required_text("language", language)
 
     def answer(stage: Stage) -> dict[str, Any]:
-        if not accept(_policies(stage.params.get("policies"), wanted)):
-            raise AuthCancelledError("the terms of service were not accepted, and without that there is no account")
+        if not accept(read_policies(stage.params.get("policies"), wanted)):
+            raise AuthCancelledError("the terms of service were not accepted, and the server insists on them")
         return {"type": stage.type}
+
+    return answer
+
+
+def email(notify: Asker[object] | None = None, *, ask_address: Asker[str] | None = None) -> StartAuthStage:
+    """Make a callback for ``m.login.email.identity`` (client-server API, "Email-based").
+
+    The mail has been sent by then if the address is among the ``inputs``. The loop polls until its link was opened.
+
+    Args:
+        notify: is called when there is a mail to wait for.
+        ask_address: returns the address, if none is among the ``inputs``; called again, with ``stage.error``, if the
+            server refuses it.
+
+    Raises:
+        TypeError: an argument is not callable.
+    """
+    check_function("notify", notify, optional=True)
+    check_function("ask_address", ask_address, optional=True)
+    fitted = None if notify is None else _fit(notify, 1)
+
+    def answer(stage: Stage) -> None:
+        if stage.email_sid is None:
+            stage = _request_token(stage, AuthType.EMAIL, ask_address, lambda value: (value,))
+        if fitted is not None:
+            fitted(stage)
+
+    return answer
+
+
+def msisdn(
+    get_code: Asker[str | None],
+    homeserver: CodeSubmitter,
+    *,
+    ask_number: Asker[tuple[str, str]] | None = None,
+) -> StartAuthStage:
+    """Make a callback for ``m.login.msisdn`` (client-server API, "Phone number/MSISDN-based").
+
+    The SMS has been sent by then if the phone number is among the ``inputs``.
+
+    Args:
+        get_code: returns the code of the SMS; called again, with ``stage.error``, after a wrong one. None if the
+            person follows a link in the SMS, so that the loop waits.
+        homeserver: posts the code to the server's ``submit_url``.
+        ask_number: returns (country, phone number), if none is among the ``inputs``; called again, with
+            ``stage.error``, if the server refuses it.
+
+    Raises:
+        TypeError: an argument has a wrong type.
+    """
+    check_function("get_code", get_code)
+    check_function("ask_number", ask_number, optional=True)
+    if not callable(getattr(homeserver, "submit_token", None)):
+        raise type_error("homeserver", "a Homeserver", homeserver)
+    fitted = _fit(get_code, 1)
+
+    def answer(stage: Stage) -> Mapping[str, Any] | None:
+        if stage.msisdn_sid is None:
+            stage = _request_token(stage, AuthType.MSISDN, ask_number, tuple)
+        shared = current()
+        threepid = shared.threepids[AuthType.MSISDN]
+        code = fitted(stage)
+        if threepid.submit_url is None or code is None:
+            return None
+        code = check_required_text("what get_code returns", code)
+        homeserver.submit_token(threepid.submit_url, threepid.sid or "", stage.client_secret, code)
+        # Submitted after a wrong code, too: the server's refusal counts the attempt and brings the stage back.
+        return threepid.auth(stage.client_secret, shared.identity_server)
+
+    return answer
+
+
+def fallback(homeserver: FallbackPages, open_url: Callable[[str], object]) -> StartAuthStage:
+    """Make a callback for any stage that a browser can do (client-server API, "Fallback").
+
+    The loop polls until the page reports the stage as done to the server. Not every server has a page for every
+    stage: Synapse has them for recaptcha, terms, registration token, single sign-on and m.oauth.
+
+    Args:
+        homeserver: makes the fallback URL.
+        open_url: shows the URL to the person, or opens it.
+
+    Raises:
+        TypeError: an argument has a wrong type.
+    """
+    if not callable(getattr(homeserver, "fallback_url", None)):
+        raise type_error("homeserver", "a Homeserver", homeserver)
+    check_function("open_url", open_url)
+
+    def answer(stage: Stage) -> None:
+        if stage.session is None:
+            raise ServerProtocolError(f"the server gave no session, without which {stage.type} has no fallback page")
+        open_url(homeserver.fallback_url(stage.type, stage.session))
+
+    return answer
+
+
+def sso(homeserver: FallbackPages, open_url: Callable[[str], object]) -> StartAuthStage:
+    """Make a callback for ``m.login.sso`` (client-server API, "Single Sign-On"), which is done on its fallback page.
+
+    Args:
+        homeserver: makes the fallback URL.
+        open_url: shows the URL to the person, or opens it.
+
+    Raises:
+        TypeError: an argument has a wrong type.
+    """
+    return fallback(homeserver, open_url)
+
+
+def oauth(open_url: Callable[[str], object]) -> StartAuthStage:
+    """Make a callback for ``m.oauth`` and ``org.matrix.cross_signing_reset`` (client-server API, "OAuth").
+
+    The loop polls until the person has approved the request at the account's page.
+
+    Args:
+        open_url: shows the URL to the person, or opens it.
+
+    Raises:
+        TypeError: ``open_url`` is not callable.
+    """
+    check_function("open_url", open_url)
+
+    def answer(stage: Stage) -> None:
+        url = web_url(stage.params.get("url"))
+        if url is None:
+            raise ServerProtocolError(f"the server names no http(s) url for {stage.type}, where it would be approved")
+        open_url(url)
 
     return answer
 
@@ -102,65 +289,62 @@ def _secret(name: str, value: Secret) -> Callable[[Stage], str]:
     """Return a function that gives the secret to send for a stage."""
     if isinstance(value, str):
         constant = check_required_text(name, value)
+        sent = False
 
         def once(stage: Stage) -> str:
-            if stage.error is not None:
+            nonlocal sent
+            # An error from before this callback's time, of an earlier attempt for example, does not concern it.
+            if sent and stage.error is not None:
                 raise StageFailedError(stage.type, stage.attempt - 1, stage.error) from stage.error
+            sent = True
             return constant
 
         return once
     if not callable(value):
         raise type_error(name, "a str, or a callable that returns one", value)
     check_function(name, value)
-    call: Callable[..., str] = value
-    takes_stage = _takes_argument(call)
-
-    def ask(stage: Stage) -> str:
-        return check_required_text(f"what {name} returns", call(stage) if takes_stage else call())
-
-    return ask
+    ask = _fit(value, 1)
+    return lambda stage: check_required_text(f"what {name} returns", ask(stage))
 
 
-def _takes_argument(function: Callable[..., str]) -> bool:
-    """Return whether a function cannot be called without an argument."""
+def _fit(function: Callable[..., Any], most: int) -> Callable[..., Any]:
+    """Return a function of ``most`` arguments that passes on the leading ones that ``function`` requires."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except ValueError:  # some built-in functions have no signature to be read
-        return False
+        return lambda *_: function()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return function
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return any(p.kind in positional and p.default is p.empty for p in parameters)
+    count = sum(p.kind in positional and p.default is p.empty for p in parameters)
+    return function if count == most else lambda *arguments: function(*arguments[:count])
 
 
-def _policies(value: object, wanted: str) -> list[Policy]:
-    """Read the policies of a terms stage; whatever is no document is left out."""
-    found = []
-    for identifier, policy in (value if isinstance(value, dict) else {}).items():
-        if not isinstance(policy, dict):  # Continuwuity puts a "version" beside the policies
-            continue
-        documents = {tag: text for tag, text in policy.items() if isinstance(text, dict) and _is_document(text)}
-        if documents:
-            tag = _choose_language(list(documents), wanted)
-            version = policy.get("version")
-            document = documents[tag]
-            stated = version if isinstance(version, str) else None
-            found.append(Policy(identifier, stated, document["name"], document["url"], tag))
-    return found
-
-
-def _is_document(text: Mapping[str, Any]) -> bool:
-    url = text.get("url")
-    return isinstance(text.get("name"), str) and isinstance(url, str) and url.startswith(("https://", "http://"))
-
-
-def _choose_language(tags: list[str], wanted: str) -> str:
-    """Return the tag that comes nearest to the language wanted, else English, else the first."""
-    normal = {tag.lower().replace("_", "-"): tag for tag in reversed(tags)}
-    exact = wanted.lower().replace("_", "-")
-    base = exact.split("-")[0]
-    for candidate in (exact, base, "en"):
-        if candidate in normal:
-            return normal[candidate]
-        related = next((tag for key, tag in normal.items() if key.split("-")[0] == candidate), None)
-        if related is not None:
-            return related
-    return tags[0]
+def _request_token(
+    stage: Stage,
+    kind: AuthType,
+    ask: Callable[..., Any] | None,
+    read: Callable[[Any], tuple[str, ...]],
+) -> Stage:
+    """Ask for an address and have the token sent there, again if the server refuses the address."""
+    if ask is None:
+        raise RuntimeError(f"{kind} needs the address among the inputs, or a callable to ask for it")
+    shared = current()
+    threepid: Threepid = shared.threepids[kind]
+    fitted, asked = _fit(ask, 1), stage
+    for attempt in range(1, _TRIES + 1):
+        address = tuple(check_required_text("an address", part) for part in read(fitted(asked)))
+        try:
+            shared.request_token(threepid, address)
+        except MatrixError as error:
+            if attempt == _TRIES or error.http_status not in (400, 403):
+                raise
+            asked = replace(stage, attempt=attempt + 1, error=error)
+        else:
+            break
+    return replace(
+        stage,
+        params=shared.stage_params(kind) or {},
+        email_sid=shared.threepids[AuthType.EMAIL].sid,
+        msisdn_sid=shared.threepids[AuthType.MSISDN].sid,
+    )

@@ -1,0 +1,64 @@
+"""The policies of a terms stage: reading what a server sends, and choosing a language.
+
+What must not be here: asking anybody whether they accept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Policy(NamedTuple):
+    """A document to be accepted (client-server API, "Terms of service at registration").
+
+    Attributes:
+        id: the policy's identifier, like ``"privacy_policy"``.
+        version: the document's version, None if the server states none.
+        name: the document's title in the language chosen.
+        url: where it is to be read; http or https.
+        language: the tag of the language chosen, as the server writes it.
+    """
+
+    id: str
+    version: str | None
+    name: str
+    url: str
+    language: str
+
+
+def read_policies(value: object, wanted: str) -> list[Policy]:
+    """Read the policies of a terms stage; whatever is no document is left out."""
+    found = []
+    for identifier, policy in (value if isinstance(value, dict) else {}).items():
+        if not isinstance(policy, dict):  # Continuwuity puts a "version" beside the policies
+            continue
+        documents = {tag: text for tag, text in policy.items() if isinstance(text, dict) and _is_document(text)}
+        if documents:
+            tag = _choose_language(list(documents), wanted)
+            version = policy.get("version")
+            document = documents[tag]
+            stated = version if isinstance(version, str) else None
+            found.append(Policy(identifier, stated, document["name"], document["url"], tag))
+    return found
+
+
+def _is_document(text: Mapping[str, Any]) -> bool:
+    url = text.get("url")
+    return (
+        isinstance(text.get("name"), str) and isinstance(url, str) and url.lower().startswith(("https://", "http://"))
+    )
+
+
+def _choose_language(tags: list[str], wanted: str) -> str:
+    """Return the tag that comes nearest to the language wanted, else English, else the first."""
+    normal = {tag.lower().replace("_", "-"): tag for tag in reversed(tags)}
+    exact = wanted.lower().replace("_", "-")
+    base = exact.split("-")[0]
+    for candidate in (exact, base, "en"):
+        if candidate in normal:
+            return normal[candidate]
+        related = next((tag for key, tag in normal.items() if key.split("-")[0] == candidate), None)
+        if related is not None:
+            return related
+    return tags[0]

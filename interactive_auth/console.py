@@ -1,0 +1,172 @@
+"""Stage callbacks that ask a person, in a terminal or in a notebook cell.
+
+What must not be here: waiting, polling, and any import of a notebook's libraries. Everything is asked by ``input``
+and ``getpass.getpass``, which a notebook replaces by its own, and shown by ``print``; no secret is ever echoed.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import handlers as ready
+from ._checks import check_text, type_error
+from ._errors import printable
+from ._shared import current
+from ._types import AuthType, Stage, StartAuthStage
+from .homeserver import Homeserver
+
+__all__ = ["handlers"]
+
+#: What a stage is called before a person.
+_NAMES: Mapping[str, str] = {
+    AuthType.PASSWORD: "password",
+    AuthType.RECAPTCHA: "captcha",
+    AuthType.TERMS: "terms of service",
+    AuthType.EMAIL: "email address",
+    AuthType.MSISDN: "phone number",
+    AuthType.SSO: "single sign-on",
+    AuthType.UNSTABLE_SSO: "single sign-on",
+    AuthType.REGISTRATION_TOKEN: "registration token",
+    AuthType.UNSTABLE_REGISTRATION_TOKEN: "registration token",
+    AuthType.OAUTH: "approval",
+    AuthType.UNSTABLE_OAUTH: "approval",
+}
+
+
+def handlers(
+    homeserver: Homeserver, *, user: str | None = None, language: str = "en", open_browser: bool = False
+) -> dict[str, StartAuthStage]:
+    """Make a mapping of callbacks for all stages, that asks the person at the terminal or the notebook.
+
+    Args:
+        homeserver: makes the addresses of pages, and posts codes.
+        user: the user name for password stages; None asks for it.
+        language: the language to show terms in.
+        open_browser: whether to open pages in this machine's browser; their address is shown anyway.
+
+    Raises:
+        TypeError: an argument has a wrong type.
+        RuntimeError: later, when a stage comes: there is no standard input to ask a person by.
+    """
+    if not isinstance(homeserver, Homeserver):
+        raise type_error("homeserver", "a Homeserver", homeserver)
+    person = _Person(homeserver, check_text("user", user), bool(open_browser))
+    page = ready.fallback(homeserver, person.visit)
+    token = ready.registration_token(person.token)
+    oauth = ready.oauth(person.visit)
+    callbacks: dict[str, StartAuthStage] = {
+        AuthType.PASSWORD: person.password,
+        AuthType.RECAPTCHA: page,
+        AuthType.TERMS: ready.terms(person.accept, language=language),
+        AuthType.EMAIL: ready.email(person.follow_link, ask_address=person.address),
+        AuthType.MSISDN: ready.msisdn(person.code, homeserver, ask_number=person.number),
+        AuthType.SSO: page,
+        AuthType.UNSTABLE_SSO: page,
+        AuthType.REGISTRATION_TOKEN: token,
+        AuthType.UNSTABLE_REGISTRATION_TOKEN: token,
+        AuthType.OAUTH: oauth,
+        AuthType.UNSTABLE_OAUTH: oauth,
+        "*": page,
+    }
+    return {str(stage): _announced(callback) for stage, callback in callbacks.items()}
+
+
+class _Person:
+    """Whoever sits before the screen."""
+
+    def __init__(self, homeserver: Homeserver, user: str | None, open_browser: bool) -> None:
+        self._homeserver = homeserver
+        self._user = user
+        self._open_browser = open_browser
+
+    def password(self, stage: Stage) -> Mapping[str, Any] | None:
+        user = self._user or _ask("User name: ")
+        return ready.password(user, lambda: _ask_secret("Password: "))(stage)
+
+    def token(self, stage: Stage) -> str:
+        return _ask_secret("Registration token: ")
+
+    def accept(self, policies: list[ready.Policy]) -> bool:
+        for policy in policies:
+            print(f"{printable(policy.name)}:")
+            print(printable(policy.url, 2000))
+        return _read(input, "Do you accept? (y/N) ").strip().lower() in ("y", "yes")
+
+    def address(self, stage: Stage) -> str:
+        _say_why(stage)
+        return _ask("Email address: ")
+
+    def follow_link(self, stage: Stage) -> None:
+        shared = current()
+        email = shared.threepids[AuthType.EMAIL]
+        again = "" if email.address is None or email.request is None else " (r and Enter sends the mail again)"
+        while _read(input, f"Open the link in the mail, then press Enter{again}: ").strip() == "r" and again:
+            shared.request_token(email, email.address or ())
+        shared.handover.ask_poll()
+
+    def number(self, stage: Stage) -> tuple[str, str]:
+        _say_why(stage)
+        return _ask("Country of the phone number, two letters: ").upper(), _ask("Phone number: ")
+
+    def code(self, stage: Stage) -> str | None:
+        if "submit_url" in stage.params:
+            return _ask("Code in the SMS: ")
+        _read(input, "Open the link in the SMS, then press Enter: ")
+        current().handover.ask_poll()
+        return None
+
+    def visit(self, url: str) -> None:
+        print("Open this page in a browser:")
+        print(printable(url, 2000))
+        if self._open_browser:
+            import webbrowser  # rarely wanted, and slow to import
+
+            webbrowser.open(url)
+        _read(input, "When the page says that you are done, press Enter: ")
+        current().handover.ask_poll()
+
+
+def _announced(callback: StartAuthStage) -> StartAuthStage:
+    """Return the callback with a line before it that says which stage it is, and why it is asked again."""
+
+    def announced(stage: Stage) -> Mapping[str, Any] | None:
+        number = stage.flow.index(stage.type) + 1 if stage.type in stage.flow else 1
+        name = _NAMES.get(stage.type, printable(stage.type, 100))
+        print(f"Step {number} of {max(len(stage.flow), 1)}: {name}", flush=True)
+        _say_why(stage)
+        return callback(stage)
+
+    return announced
+
+
+def _say_why(stage: Stage) -> None:
+    if stage.error is not None:
+        print(f"The server said: {printable(stage.error.error or stage.error.errcode or str(stage.error))}", flush=True)
+
+
+def _ask(prompt: str) -> str:
+    """Read a line, again for as long as it is empty."""
+    while not (answer := _read(input, prompt).strip()):
+        pass
+    return answer
+
+
+def _ask_secret(prompt: str) -> str:
+    """Read a line without showing it, again for as long as it is empty."""
+    while not (answer := _read(getpass.getpass, prompt)):
+        pass
+    return answer
+
+
+def _read(read: Callable[[str], str], prompt: str) -> str:
+    """Read a line, or say that there is nobody to ask."""
+    try:
+        return read(prompt)
+    except (EOFError, NotImplementedError):  # a closed standard input; a kernel whose front end has none
+        pass
+    raise RuntimeError(
+        f"there is no standard input to ask a person by ({prompt.strip(' :')}): "
+        "run it in a terminal, or give callbacks that do not ask"
+    )
