@@ -147,8 +147,10 @@ class InteractiveAuth(Generic[T]):
         """Start from an earlier 401, or from a saved state."""
         self._shared.session.merge(auth_data)
         saved = auth_data.get(_RESUME_KEY)
-        for threepid in self._shared.threepids.values():
-            threepid.restore(saved.get(threepid.stage) if isinstance(saved, Mapping) else None)
+        if isinstance(saved, Mapping):
+            self._shared.session.restore(saved)
+            for threepid in self._shared.threepids.values():
+                threepid.restore(saved.get(threepid.stage))
 
     def attempt_auth(self) -> T:
         """Send the request until it succeeds, and return the response.
@@ -297,10 +299,11 @@ class InteractiveAuth(Generic[T]):
                 "flows": [{"stages": list(flow)} for flow in session.flows],
                 "params": plain(session.params),
                 "completed": list(session.completed),
+                _RESUME_KEY: {
+                    **session.save(),
+                    **{str(s): threepid.save() for s, threepid in shared.threepids.items()},
+                },
             }
-        sent = {str(stage): saved for stage, threepid in shared.threepids.items() if (saved := threepid.save())}
-        if sent:
-            auth_data = {**(auth_data or {}), _RESUME_KEY: sent}
         inputs: Inputs = {}
         email, phone = shared.threepids[AuthType.EMAIL], shared.threepids[AuthType.MSISDN]
         if email.address:

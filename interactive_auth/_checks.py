@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, cast
 
 from ._types import StartAuthStage
@@ -41,9 +41,11 @@ def type_error(name: str, expected: str, value: object) -> TypeError:
 
 def check_text(name: str, value: object) -> str | None:
     """Return a string argument; None and an empty string are both None."""
-    if value is not None and not isinstance(value, str):
+    if value is None:
+        return None
+    if not isinstance(value, str):
         raise type_error(name, "a str or None", value)
-    return value or None
+    return _encodable(name, value) or None
 
 
 def check_required_text(name: str, value: object) -> str:
@@ -52,7 +54,22 @@ def check_required_text(name: str, value: object) -> str:
         raise type_error(name, "a str", value)
     if not value:
         raise ValueError(f"{name} must not be empty")
+    return _encodable(name, value)
+
+
+def _encodable(name: str, value: str) -> str:
+    """Return a text that can be sent: half of a surrogate pair is none."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} must be text, without lone surrogates") from None
     return value
+
+
+def check_bool(name: str, value: object, *, optional: bool = False) -> None:
+    """Check that an argument is a bool: a string like "no" would count as true."""
+    if not isinstance(value, bool) and not (optional and value is None):
+        raise type_error(name, "a bool" + (" or None" if optional else ""), value)
 
 
 def check_function(name: str, value: object, *, optional: bool = False) -> None:
@@ -142,9 +159,3 @@ def check_supported(value: object, handlers: Handlers) -> frozenset[str] | None:
         if not isinstance(stage, str):
             raise type_error("each of supported_stages", "a stage type (str)", stage)
     return frozenset(value)
-
-
-def check_token_request(name: str, value: Callable[..., Any] | None) -> Callable[..., Mapping[str, Any]] | None:
-    """Return a token request, None if there is none."""
-    check_function(name, value, optional=True)
-    return value

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from typing_extensions import NotRequired
 
-from ._checks import check_client_secret, check_mapping, check_required_text, check_text, type_error
+from ._checks import check_bool, check_client_secret, check_mapping, check_required_text, check_text, type_error
 from ._uia_request import UIARequest
 
 CLIENT = "/_matrix/client/v3"
@@ -120,6 +120,8 @@ class Endpoints(ABC):
             refresh_token: whether to ask for a refresh token.
             kind: "guest" for a guest account, which wants no authentication.
         """
+        check_bool("inhibit_login", inhibit_login, optional=True)
+        check_bool("refresh_token", refresh_token, optional=True)
         body = {
             "username": check_text("username", username),
             "password": check_text("password", password),
@@ -144,6 +146,7 @@ class Endpoints(ABC):
                 to do so.
         """
         password = check_required_text("new_password", new_password)
+        check_bool("logout_devices", logout_devices, optional=True)
         body = _given({"new_password": password, "logout_devices": logout_devices})
         return self._request("POST", f"{CLIENT}/account/password", body)
 
@@ -156,6 +159,7 @@ class Endpoints(ABC):
             id_server: the identity server to forget the account's addresses; None for the homeserver's choice.
             erase: whether to hide what the account has written, as far as the server can.
         """
+        check_bool("erase", erase, optional=True)
         body = {"id_server": check_text("id_server", id_server), "erase": erase}
         return self._request("POST", f"{CLIENT}/account/deactivate", _given(body))
 
@@ -242,8 +246,13 @@ class Endpoints(ABC):
         """
         if not check_required_text("path", path).startswith("/") or "?" in path or "#" in path:
             raise ValueError("path must start with a slash, and have no query or fragment")
+        if not (check_required_text("method", method).isascii() and method.isalpha()):
+            raise ValueError("method must be the name of an HTTP method")
         query = None if params is None else dict(check_mapping("params", params))
-        return self._request(check_required_text("method", method).upper(), path, body, query)
+        for name, value in (query or {}).items():
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise type_error("params", "a mapping from str to str", value if isinstance(name, str) else name)
+        return self._request(method.upper(), path, body, query)
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:

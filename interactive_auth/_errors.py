@@ -22,13 +22,15 @@ message, repr or pickle holds a secret: what was sent is cut out of what the ser
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeGuard, TypeVar
 
 _E = TypeVar("_E", bound="InteractiveAuthError")
 
 #: Shorter strings are no secrets, and cutting them out would only garble the server's words.
 _SHORTEST_SECRET = 6
+#: What stands under these keys of an auth dict is no secret, and may stand in the server's words.
+_PUBLIC = frozenset({"type", "identifier", "sid", "id_server"})
 #: As deep as a body is followed when it is copied; a stranger's nesting must not exhaust the stack.
 _DEEPEST = 16
 
@@ -44,6 +46,30 @@ def printable(text: object, limit: int = 300) -> str:
     cut = whole[:limit] + ("..." if len(whole) > limit else "")
     # A terminal would obey an escape sequence, and print() fails on a lone surrogate.
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Return whether a value of a server's is a string that can be sent, and is not empty."""
+    if not isinstance(value, str) or not value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can express
+        return False
+    return True
+
+
+def secrets_in(value: object) -> Iterator[str]:
+    """Yield what must not come to light of an auth dict."""
+    if isinstance(value, (str, int)):
+        yield str(value)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if key not in _PUBLIC:
+                yield from secrets_in(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from secrets_in(item)
 
 
 def plain(value: Any, clean: Callable[[str], str] = str, depth: int = _DEEPEST) -> Any:

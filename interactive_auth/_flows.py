@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence, Set
 from typing import NamedTuple
 
-from ._errors import NoAuthFlowFoundError, printable
+from ._errors import NoAuthFlowFoundError, is_text, printable
 from ._types import AuthType
 
 Stages = tuple[str, ...]
@@ -35,14 +35,14 @@ def read_flows(value: object) -> tuple[Stages, ...] | None:
     """Read the ``flows`` of a 401; None if it is no list at all.
 
     A flow without ``stages`` is one without stages (as other clients read it); one that holds anything but
-    strings cannot be walked and is left out.
+    names of stages cannot be walked and is left out.
     """
     if not isinstance(value, list):
         return None
     flows = []
     for flow in value:
         stages = flow.get("stages", []) if isinstance(flow, dict) else None
-        if isinstance(stages, list) and all(isinstance(stage, str) for stage in stages):
+        if isinstance(stages, list) and all(map(is_text, stages)):
             flows.append(tuple(stages))
     return tuple(flows)
 
@@ -123,5 +123,7 @@ def _no_flow(flows: Sequence[Stages], completed: Collection[str], needs: Needs) 
         lines.append(f"and {len(flows) - _LISTED} more")
     offered = " | ".join(lines) if lines else "the server offers no flow at all"
     return NoAuthFlowFoundError(
-        f"no authentication flow fits: {offered}", sorted(needs.given), [{"stages": list(flow)} for flow in flows]
+        f"no authentication flow fits: {offered}",
+        sorted(map(str, needs.given)),
+        [{"stages": list(flow)} for flow in flows],
     )

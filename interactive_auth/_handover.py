@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum, auto
 from typing import Any, ClassVar, NamedTuple
 
 from ._errors import AuthCancelledError
@@ -38,12 +37,6 @@ class Submission(NamedTuple):
     background: bool = False
 
 
-class _Phase(Enum):
-    IDLE = auto()
-    RUNNING = auto()
-    SUCCEEDED = auto()
-
-
 class Handover:
     """One attempt's mailbox: at most one unsent submission, a request for a poll, a request to stop."""
 
@@ -52,37 +45,39 @@ class Handover:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._phase = _Phase.IDLE
+        self._running = False
+        self._succeeded = False
+        self._delivered = False
         self._submission: Submission | None = None
         self._poll = False
         self._cancelled = False
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Hold the right to run the attempt; whatever ends it, another one may follow, unless it succeeded.
+        """Hold the right to run the attempt; whatever ends it, another one may follow, unless it returned a response.
 
         Raises:
             RuntimeError: an attempt is running already, or one has succeeded.
         """
         with self._changed:
-            if self._phase is _Phase.SUCCEEDED:
+            if self._delivered:
                 raise RuntimeError("the request has succeeded already; make a new InteractiveAuth for another one")
-            if self._phase is _Phase.RUNNING:
+            if self._running:
                 raise RuntimeError("attempt_auth() is running already, in this thread or in another one")
-            self._phase = _Phase.RUNNING
+            self._running = True
         try:
             yield
+            self._delivered = True
         finally:
             with self._changed:
-                if self._phase is _Phase.RUNNING:
-                    self._phase = _Phase.IDLE
+                self._running = False
                 self._submission = None
                 self._poll = self._cancelled = False
 
     def succeed(self) -> None:
         """Note that the server has acted: from here on nothing more is sent."""
         with self._changed:
-            self._phase = _Phase.SUCCEEDED
+            self._succeeded = True
 
     def submit(self, submission: Submission) -> None:
         """Hand over what is to be sent next; after success it is dropped, since a poll may have won the race.
@@ -91,9 +86,9 @@ class Handover:
             RuntimeError: no attempt runs yet, or the submission before is still unsent.
         """
         with self._changed:
-            if self._phase is _Phase.SUCCEEDED:
+            if self._succeeded:
                 return
-            if self._phase is _Phase.IDLE:
+            if not self._running:
                 raise RuntimeError("no attempt is running to submit to: call attempt_auth() first")
             if self._submission is not None:
                 raise RuntimeError("the auth dict submitted before this one has not been sent yet")
@@ -111,7 +106,7 @@ class Handover:
     def ask_poll(self) -> None:
         """Ask the running attempt to poll at once; without one, do nothing."""
         with self._changed:
-            if self._phase is _Phase.RUNNING:
+            if self._running and not self._succeeded:
                 self._poll = True
                 self._changed.notify_all()
 
@@ -124,7 +119,7 @@ class Handover:
     def cancel(self) -> None:
         """End the running attempt at its next step; without one, do nothing."""
         with self._changed:
-            if self._phase is _Phase.RUNNING:
+            if self._running and not self._succeeded:
                 self._cancelled = True
                 self._changed.notify_all()
 

@@ -45,6 +45,9 @@ class Attempt(Generic[T]):
 
     def run(self) -> T:
         """Drive the request to its response, or raise what ends the attempt."""
+        if self._shared.response:
+            # Ctrl-C or a busy_changed that raised came between the server's answer and the caller.
+            return self._shared.response[0]
         asked_again = False
         reply = Reply.CHALLENGE if self._session.flows else self._send(self._shared.session_auth())
         while reply is not Reply.SUCCESS:
@@ -197,4 +200,5 @@ class Attempt(Generic[T]):
         most = self._shared.max_attempts
         if most is not None and self._wrong[stage] >= most:
             error = cast("MatrixError", self._error)  # nothing else is a rejection
-            raise StageFailedError(stage, self._session.rejections[stage], error) from error
+            # A server may open a new session, and so count anew, with each rejection.
+            raise StageFailedError(stage, max(self._wrong[stage], self._session.rejections[stage]), error) from error

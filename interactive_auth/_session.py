@@ -13,7 +13,7 @@ from requests.exceptions import ChunkedEncodingError as _CutShort
 from requests.exceptions import ConnectionError as _RequestsConnectionError
 from requests.exceptions import Timeout as _RequestsTimeout
 
-from ._errors import AuthTimeoutError, MatrixError, ServerProtocolError
+from ._errors import AuthTimeoutError, MatrixError, ServerProtocolError, is_text
 from ._flows import Stages, read_flows
 from ._types import AuthType
 
@@ -93,7 +93,7 @@ class UIASession:
     def merge(self, body: Mapping[str, Any]) -> None:
         """Take over what a 401's body says; what is absent, null, empty or of a wrong type keeps its old value."""
         session, completed, params = body.get("session"), body.get("completed"), body.get("params")
-        if isinstance(session, str) and session and session != self.session:
+        if is_text(session) and session != self.session:
             # The answer to a request that named no session opens one: nothing was done in another one.
             if self.session is not None:
                 self._enter(session)
@@ -103,6 +103,18 @@ class UIASession:
         if isinstance(params, dict):
             self.params = params
         self.flows = read_flows(body.get("flows")) or self.flows
+
+    def save(self) -> dict[str, Any]:
+        """Return what a resumed session needs beside the body of a 401."""
+        chosen = self.chosen if self.chosen in self.flows else None
+        return {"chosen": list(chosen or ()), "rejections": dict(self.rejections)}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take over what ``save`` returned; anything else counts as nothing."""
+        chosen, rejections = saved.get("chosen"), saved.get("rejections")
+        self.chosen = next((flow for flow in self.flows if list(flow) == chosen), None)
+        if isinstance(rejections, dict):
+            self.rejections = {k: n for k, n in rejections.items() if isinstance(k, str) and isinstance(n, int)}
 
     def receive(self, error: Exception, submitted: str | None = None, *, with_session: bool = False) -> Reply:
         """Tell what an unsuccessful answer means, and take over what it says.

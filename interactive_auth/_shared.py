@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from ._checks import Handlers
-from ._errors import MatrixError, plain
+from ._errors import MatrixError, plain, secrets_in
 from ._handover import Handover
 from ._retry import Retries
 from ._session import FAILURES, Reply, UIASession, classify_failure
@@ -26,8 +26,6 @@ _SECRET_LENGTH = 32
 _ALPHABET = (string.digits + string.ascii_letters).encode()
 #: A letter for each byte; that a few letters stand for five bytes and the others for four costs a hundredth of a bit.
 _LETTERS = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
-#: What stands under these keys of an auth dict is no secret, and may stand in the server's words.
-_PUBLIC = frozenset({"type", "identifier", "sid", "id_server"})
 
 
 def make_client_secret() -> str:
@@ -97,7 +95,7 @@ class Shared(Generic[T]):
         """Keep what was sent out of the text of what was answered."""
         if isinstance(error, MatrixError):
             known = (self.session.session, self.secret, self.identity_server.get("id_access_token"))
-            error._conceal(*known, *_secrets_in(auth))
+            error._conceal(*known, *secrets_in(auth))
 
     def stage_params(self, stage: str) -> dict[str, Any] | None:
         """Return what is known about a stage beforehand, None if nothing is: a copy, the caller's to change."""
@@ -133,19 +131,6 @@ class Shared(Generic[T]):
                 return
             self.conceal(error)
             self.handover.pause(retries.wait_after(classify_failure(error), error))
-
-
-def _secrets_in(value: object) -> Iterator[str]:
-    """Yield the strings of an auth dict that must not come to light."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            if key not in _PUBLIC:
-                yield from _secrets_in(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _secrets_in(item)
 
 
 #: The attempt whose callback is running here; the ready-made callbacks ask for mails, texts and polls through it.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ._errors import ServerProtocolError
+from ._errors import ServerProtocolError, is_text
 from ._types import AuthType
 
 
@@ -47,7 +47,7 @@ class Threepid:
             ServerProtocolError: it has no usable ``sid``, so the stage could never be completed with it.
         """
         sid = reply.get("sid") if isinstance(reply, Mapping) else None
-        if not isinstance(sid, str) or not sid:
+        if not is_text(sid):
             raise ServerProtocolError(
                 f"the answer to the token request for {self.stage} has no usable sid, so the stage cannot be completed"
             )

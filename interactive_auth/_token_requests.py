@@ -130,7 +130,11 @@ class TokenRequests(ABC):
         body = {"client_secret": secret, **address, "send_attempt": send_attempt, **given}
         # Only adding an address is done by an account; the others are for those who cannot log in.
         path = f"{CLIENT}/{purpose}/{medium}/requestToken"
-        return self._post(path, body, with_token=purpose == "account/3pid")
+        try:
+            return self._post(path, body, with_token=purpose == "account/3pid")
+        except MatrixError as error:
+            error._conceal(secret, given.get("id_access_token"))
+            raise
 
     def submit_token(self, submit_url: str, sid: str, client_secret: str, token: str) -> bool:
         """Post the code of an SMS or a mail to the ``submit_url`` of a token request (identity service API).

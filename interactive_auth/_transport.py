@@ -17,12 +17,12 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar, get_cookie_header
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util import Timeout
 
 from ._answers import CHUNK, REDIRECT, Answer, check_answer, read_body
 from ._checks import check_required_text
-from ._errors import HomeserverConnectionError, printable
+from ._errors import HomeserverConnectionError, MatrixError, printable
 
 #: As many connections are kept as threads are expected to share one homeserver.
 _POOL = 32
@@ -106,7 +106,11 @@ class Transport(ABC):
         except (requests.RequestException, HTTPError, OSError) as failure:
             reason = self._reason(failure)
         else:
-            return check_answer(answer, target.method, target.address)
+            try:
+                return check_answer(answer, target.method, target.address)
+            except MatrixError as error:
+                error._conceal(token)
+                raise
         # Raised out here it has no context: a requests exception holds the request, and with it what was sent.
         raise HomeserverConnectionError(f"{target.method} {target.address} got no answer: {reason}")
 
@@ -117,7 +121,7 @@ class Transport(ABC):
             failure = cause
             inner = (getattr(cause, "reason", None), *cause.args, cause.__cause__)
             cause = next((error for error in inner if isinstance(error, BaseException)), None)
-        if isinstance(failure, (TimeoutError, requests.Timeout, ReadTimeoutError, ConnectTimeoutError)):
+        if isinstance(failure, (TimeoutError, requests.Timeout, ReadTimeoutError)):
             return f"it took more than {self.timeout:g} seconds"
         plain = isinstance(failure, (OSError, http.client.HTTPException))
         if plain and not isinstance(failure, requests.RequestException) and str(failure):
@@ -137,19 +141,27 @@ class SessionTransport(Transport):
 
     def _exchange(self, target: Target, body: bytes | None, token: str | None) -> Answer:
         session = self._session
+        hooks = session.hooks.get("response") or []
         request = requests.Request(
             target.method,
             target.address,
             headers={} if body is None else _JSON,
             data=body,
-            params=list(target.params),
+            params=dict(target.params),
             # A session with an auth of its own keeps it where no access token has to be sent.
             auth=None if token is None and session.auth else _Token(token),
-            hooks={"response": [*session.hooks.get("response", []), _drop_redirect]},
+            hooks={"response": [*([hooks] if callable(hooks) else hooks), _drop_redirect]},
         )
         prepared = session.prepare_request(request)
         settings = session.merge_environment_settings(prepared.url or "", {}, True, None, None)
-        with session.send(prepared, timeout=self.timeout, allow_redirects=False, **settings) as response:
+        try:
+            response = session.send(prepared, timeout=self.timeout, allow_redirects=False, **settings)
+        except requests.HTTPError as error:
+            # A hook of the session's may raise for the very status that asks for authentication.
+            if error.response is None:
+                raise
+            response = error.response
+        with response:
             return Answer(response.status_code, response.headers, read_body(response.iter_content(CHUNK), self.timeout))
 
 
@@ -262,9 +274,10 @@ def check_base_url(value: object, *, allow_insecure_http: bool) -> str:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise ValueError(unfit) from None
-    if host is None or port == 0 or parts.scheme not in ("http", "https"):
+    strange = any(c in " \\" or not c.isprintable() for c in text)
+    if host is None or port == 0 or parts.scheme not in ("http", "https") or strange or not _is_host(host):
         raise ValueError(unfit)
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+    if parts.username is not None or "?" in text or "#" in text:
         raise ValueError("base_url must have no user name, password, query or fragment")
     if parts.scheme == "http" and not allow_insecure_http and not is_loopback(host):
         raise ValueError(
@@ -272,6 +285,15 @@ def check_base_url(value: object, *, allow_insecure_http: bool) -> str:
             "use https, or allow_insecure_http=True"
         )
     return text.rstrip("/")
+
+
+def _is_host(name: str) -> bool:
+    """Return whether a name can be looked up, as far as its form goes; requests would say so in the middle of it."""
+    try:
+        name.encode("idna")  # labels neither empty nor too long
+    except UnicodeError:
+        return False
+    return not name.startswith("*")
 
 
 def is_loopback(host: str) -> bool:

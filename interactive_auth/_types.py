@@ -134,7 +134,9 @@ class Stage:
 class DoRequest(Protocol[T_co]):
     """Send the request once, with ``auth`` under the body's ``auth`` key, or without that key when it is None.
 
-    Returns the response of a success; raises ``MatrixError`` for an error response.
+    Returns the response of a success; raises ``MatrixError`` for an error response. Connection trouble may be left to
+    the client's own exceptions if these are the built-in ones or those of requests. Any other exception is taken for a
+    mistake of the function's own, and ends the attempt unchanged, even in the middle of waiting.
     """
 
     def __call__(self, auth: dict[str, Any] | None, /) -> T_co: ...

@@ -13,7 +13,7 @@ from typing_extensions import Unpack
 
 from ._auth import InteractiveAuth
 from ._checks import type_error
-from ._errors import MatrixError, ServerProtocolError, printable
+from ._errors import MatrixError, ServerProtocolError, printable, secrets_in
 from ._types import InteractiveAuthOptions, RequestEmailToken, RequestMsisdnToken, StartAuthStage
 
 R = TypeVar("R", bound=Mapping[str, Any])
@@ -79,7 +79,7 @@ class UIARequest(Generic[R]):
         try:
             response = self._send(f"{self._head}{added}}}")
         except MatrixError as error:
-            error._conceal(*self._secrets)
+            error._conceal(*self._secrets, *secrets_in(auth))
             raise
         for name, kind in self._required.items():
             if not isinstance(response.get(name), kind):
@@ -123,3 +123,5 @@ def encode(name: str, value: object) -> str:
         raise TypeError(f"{name} must be JSON: {printable(str(error))}") from None
     except ValueError as error:
         raise ValueError(f"{name} must be JSON: {printable(str(error))}") from None
+    except RecursionError:
+        raise ValueError(f"{name} must be JSON that is not nested so deeply") from None

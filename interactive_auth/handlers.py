@@ -84,6 +84,8 @@ def password(user: str | Mapping[str, Any], secret: Secret) -> StartAuthStage:
         identifier = dict(user)
         check_required_text("user['type']", identifier.get("type"))
     else:
+        if not isinstance(user, str):
+            raise type_error("user", "a str or a mapping", user)
         identifier = {"type": "m.id.user", "user": check_required_text("user", user)}
     answer = _secret("secret", secret)
     return lambda stage: {"type": stage.type, "identifier": dict(identifier), "password": answer(stage)}

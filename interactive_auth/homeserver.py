@@ -5,6 +5,7 @@ What must not be here: the loop, prompting, the sending itself (``_transport``),
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from functools import partial
 from types import TracebackType
@@ -15,7 +16,7 @@ import requests
 from typing_extensions import Self
 
 from ._answers import raise_for_matrix_error
-from ._checks import check_required_text, check_seconds, check_text, type_error
+from ._checks import check_bool, check_required_text, check_seconds, check_text, type_error
 from ._discovery import discover_base_url
 from ._endpoints import (
     CLIENT,
@@ -77,11 +78,12 @@ class Homeserver(Endpoints, TokenRequests):
     ) -> None:
         if session is not None and not isinstance(session, requests.Session):
             raise type_error("session", "a requests.Session or None", session)
-        if check_seconds("timeout", timeout) == 0:
-            raise ValueError("timeout must be more than 0 seconds")
-        address = check_base_url(base_url, allow_insecure_http=bool(allow_insecure_http))
+        if not 0 < check_seconds("timeout", timeout) <= threading.TIMEOUT_MAX:
+            raise ValueError("timeout must be more than 0 seconds, and not more than a system can wait")
+        check_bool("allow_insecure_http", allow_insecure_http)
+        address = check_base_url(base_url, allow_insecure_http=allow_insecure_http)
         self.access_token = access_token
-        self._allow_insecure_http = bool(allow_insecure_http)
+        self._allow_insecure_http = allow_insecure_http
         self._transport = open_transport(address, timeout, session)
 
     @classmethod

@@ -161,6 +161,50 @@ def test_background_does_not_stand_for_the_callback(
     assert user.types == [PASSWORD]
 
 
+@pytest.mark.parametrize("completed", [[SSO], []], ids=["completes", "does not"])
+def test_background_before_its_stage(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, completed: list[str]
+) -> None:
+    """A background submission that completes its stage before it was asked for spares the question."""
+    flow = [SSO, TERMS]
+    auth = new_auth()
+
+    def meanwhile(_auth: object) -> MatrixError:
+        auth.submit_auth_dict({"n": 1}, background=True)
+        return challenge(flow)
+
+    server.will(meanwhile, challenge(flow, completed=completed))
+    server.will(*[challenge(flow, completed=[SSO])] * (not completed), "done")
+    user.then_always(lambda stage: {"type": stage.type})
+
+    assert auth.attempt_auth() == "done"
+    assert server.sent[1] == {"n": 1, "session": "S1"}
+    assert user.types == [stage for stage in flow if stage not in completed]
+
+
+def test_background_success_before_its_stage(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+) -> None:
+    """Nobody is asked any more if such a submission succeeds."""
+    auth = new_auth()
+
+    def meanwhile(_auth: object) -> MatrixError:
+        auth.submit_auth_dict({"n": 1}, background=True)
+        return challenge([SSO])
+
+    server.will(meanwhile, "done")
+
+    assert auth.attempt_auth() == "done"
+    assert user.seen == []
+
+
+def test_the_log_is_silent_by_default() -> None:
+    """Where logging was not set up, the library's warnings do not appear on the terminal."""
+    handlers = logging.getLogger("interactive_auth").handlers
+
+    assert any(isinstance(handler, logging.NullHandler) for handler in handlers)
+
+
 # The busy signal
 
 

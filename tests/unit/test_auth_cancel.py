@@ -168,6 +168,37 @@ def test_cancel_during_a_token_request(
     assert (auth.get_email_sid(), user.seen, len(server.sent)) == ("e1", [], 1)
 
 
+def test_cancel_before_the_dummy_stage(new_auth: NewAuth, server: ScriptedServer, challenge: Challenge) -> None:
+    """After a token request that was cancelled meanwhile, the dummy stage is not submitted either."""
+    server.will(challenge([DUMMY, EMAIL]))
+
+    def request(*_: object) -> dict[str, str]:
+        auth.cancel()
+        return {"sid": "e1"}
+
+    auth = new_auth(inputs={"email_address": "a@b.c"}, request_email_token=request)
+
+    with pytest.raises(AuthCancelledError):
+        auth.attempt_auth()
+    assert server.sent == [None]
+
+
+def test_cancel_during_the_last_poll(
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
+) -> None:
+    """An attempt that was cancelled does not time out instead."""
+    auth = new_auth(poll_interval=2, poll_timeout=2)
+
+    def meanwhile(_auth: object) -> MatrixError:
+        auth.cancel()
+        return challenge([SSO])
+
+    server.will(challenge([SSO]), meanwhile)
+
+    with pytest.raises(AuthCancelledError):
+        auth.attempt_auth()
+
+
 def test_cancel_from_the_busy_signal(new_auth: NewAuth, server: ScriptedServer) -> None:
     """Whoever cancels on hearing that a request begins still has that one request made."""
     server.will(MatrixError(401, {"flows": [{"stages": [DUMMY]}]}))

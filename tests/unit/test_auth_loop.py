@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import UserDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from interactive_auth import InteractiveAuth, MatrixError, Stage
+from interactive_auth._shared import current
 
 if TYPE_CHECKING:
     from conftest import ScriptedServer, ScriptedUser
@@ -261,3 +263,25 @@ def test_a_session_id_wins(new_auth: NewAuth, server: ScriptedServer, user: Scri
     new_auth(auth_data=challenge([PASSWORD]).data, session_id="S9").attempt_auth()
 
     assert server.sent == [{"session": "S9"}]
+
+
+@pytest.mark.parametrize("end", [{}, KeyError("x")], ids=["answered", "failed"])
+def test_the_attempt_of_a_callback(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, end: Any
+) -> None:
+    """While a callback runs, and only then, the library's own callbacks find the attempt that called them."""
+    server.will(challenge([PASSWORD]), "done")
+    auth = new_auth()
+    found: list[object] = []
+
+    def look(_stage: Stage) -> Any:
+        found.append(current())
+        return end
+
+    user.will(look)
+    with suppress(KeyError):
+        auth.attempt_auth()
+
+    assert found == [auth._shared]
+    with pytest.raises(RuntimeError, match="only when it is called by an InteractiveAuth"):
+        current()

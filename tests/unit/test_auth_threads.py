@@ -198,12 +198,12 @@ def test_one_client_secret_for_all_threads(
     """Threads that ask for the client secret at the same time are told the same one."""
     both, numbers = threading.Barrier(2), iter(range(1, 9))
 
-    def make(_limit: int) -> int:
+    def make(size: int) -> bytes:
         with suppress(threading.BrokenBarrierError):
             both.wait(0.2)
-        return next(numbers)
+        return bytes([next(numbers)]) * size
 
-    monkeypatch.setattr("interactive_auth._shared.secrets.randbelow", make)
+    monkeypatch.setattr("interactive_auth._shared.secrets.token_bytes", make)
     auth = InteractiveAuth(lambda _auth: "done", {})
 
     secrets = {future.result(PATIENCE) for future in [elsewhere(auth.get_client_secret) for _ in range(2)]}

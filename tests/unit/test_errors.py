@@ -170,7 +170,7 @@ def test_secrets_are_cut_out_of_the_text() -> None:
     """A server's quotation of what it was sent is hidden in str and repr, the longest secret first."""
     error = MatrixError(401, {"errcode": "M_hunter22", "error": "hunter22-long and hunter22 are wrong"})
 
-    error._conceal(["hunter22", "hunter22-long"])
+    error._conceal("hunter22", "hunter22-long")
 
     assert str(error) == "401 M_[hidden]: [hidden] and [hidden] are wrong"
     assert "hunter22" not in repr(error)
@@ -180,7 +180,7 @@ def test_secrets_are_cut_before_the_text_is() -> None:
     """A secret that the bound of the text would halve is hidden all the same."""
     error = MatrixError(401, {"error": "x" * 295 + "hunter22"})
 
-    error._conceal(["hunter22"])
+    error._conceal("hunter22")
 
     assert "hun" not in str(error)
 
@@ -189,19 +189,29 @@ def test_concealing_adds_up() -> None:
     """A second set of secrets does not bring the first to light."""
     error = MatrixError(401, {"error": "first-secret second-secret"})
 
-    error._conceal(["first-secret"])
-    error._conceal(["second-secret"])
+    error._conceal("first-secret")
+    error._conceal("second-secret")
 
     assert str(error) == "401: [hidden] [hidden]"
 
 
+@pytest.mark.parametrize("value", [None, 5, ["hunter22"], {"hunter22": 1}], ids=repr)
+def test_what_is_no_string_is_no_secret(value: object) -> None:
+    """A value that is no string is nothing that could be cut out of a text."""
+    error = MatrixError(401, {"error": "5 hunter22", "session": value})
+
+    error._conceal(value)
+
+    assert str(error) == "401: 5 hunter22"
+
+
 def test_short_strings_are_no_secrets() -> None:
     """Strings of fewer than six characters are left alone, since cutting them out would garble the text."""
-    error = MatrixError(401, {"error": "a bad login"})
+    error = MatrixError(401, {"error": "a bad login of abcdef"})
 
-    error._conceal(["a", "login"])
+    error._conceal("a", "login", "abcdef")
 
-    assert str(error) == "401: a bad login"
+    assert str(error) == "401: a bad login of [hidden]"
 
 
 def test_pickle_holds_no_secret() -> None:
@@ -213,7 +223,7 @@ def test_pickle_holds_no_secret() -> None:
         "params": {"a": ["hunter22", {"hunter22": 1}], "n": 5, "t": True},
     }
     error = MatrixError(401, body)
-    error._conceal(["hunter22", "the-session"])
+    error._conceal("hunter22", "the-session")
 
     pickled = pickle.dumps(error)
     copy = pickle.loads(pickled)

@@ -152,6 +152,15 @@ def test_a_long_offer_is_summed_up() -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_ten_flows_are_listed() -> None:
+    """An offer of usual size is listed whole."""
+    with pytest.raises(NoAuthFlowFoundError) as caught:
+        choose_flow([(f"x{number}",) for number in range(10)], (), needs(handled=[]))
+
+    assert str(caught.value).count("there is no handler") == 10
+    assert "more" not in str(caught.value)
+
+
 def test_a_long_lack_is_summed_up() -> None:
     """At most three lacks are named for one flow."""
     with pytest.raises(NoAuthFlowFoundError) as caught:

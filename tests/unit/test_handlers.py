@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import functools
 import getpass
 from collections.abc import Callable
@@ -117,7 +116,7 @@ def test_callable_is_asked_again(make: Callable[[Any], Any], stage: Stage, again
 
 
 class Asker:
-    """Callables of many kinds; those that must have an argument note it."""
+    """Callables of many kinds, that note the arguments they are called with."""
 
     def __init__(self, said: list[Any]) -> None:
         self.said = said
@@ -132,8 +131,8 @@ class Asker:
     def nothing(self) -> str:
         return SECRET
 
-    def optional(self, prompt: str = "Password: ", *more: Any, **options: Any) -> str:
-        self.said += [prompt, *more, *options] if prompt != "Password: " else []
+    def optional(self, prompt: object = None, *, stream: object = None) -> str:
+        self.said += [said for said in (prompt, stream) if said is not None]
         return SECRET
 
     def positional(self, stage: Stage, /, other: object = None) -> str:
@@ -149,13 +148,14 @@ class Asker:
         lambda asker: asker.positional,
         lambda asker: functools.partial(Asker.method, asker),
         lambda asker: lambda stage: asker.method(stage),
+        lambda asker: lambda *arguments: asker.method(*arguments),
     ],
-    ids=["object", "method", "positional", "partial", "lambda"],
+    ids=["object", "method", "positional", "partial", "lambda", "any number"],
 )
 def test_callable_with_an_argument(
     make: Callable[[Any], Any], choose: Callable[[Asker], Any], again: Stage, said: list[Any]
 ) -> None:
-    """A callable that must have an argument is passed the stage, with the error in it."""
+    """A callable that must have an argument, or takes any number, is passed the stage, with the error in it."""
     assert answered(make(choose(Asker(said)))(again)) == SECRET
     assert said == [again]
 
@@ -167,9 +167,8 @@ def test_callable_with_an_argument(
         lambda asker: asker.nothing,
         lambda asker: asker.optional,
         lambda asker: functools.partial(asker.method, Stage("other")),
-        lambda asker: lambda *everything, **options: asker.optional(*everything, **options),
     ],
-    ids=["no argument", "default", "partial", "star"],
+    ids=["no argument", "default", "partial"],
 )
 def test_callable_without_an_argument(
     make: Callable[[Any], Any], choose: Callable[[Asker], Any], again: Stage, said: list[Any]
@@ -180,17 +179,194 @@ def test_callable_without_an_argument(
 
 
 @makers
-def test_getpass_prompts_with_its_own_words(
-    make: Callable[[Any], Any], stage: Stage, said: list[Any], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("ask", [getpass.getpass, input], ids=["getpass", "input"])
+def test_prompts_are_not_passed_the_stage(
+    make: Callable[[Any], Any], ask: Callable[..., str], stage: Stage, said: list[Any]
 ) -> None:
-    """getpass.getpass and input are called without an argument, so that neither prints the stage as its prompt."""
+    """What has the signature of getpass.getpass or input is passed nothing: it would print the stage as its prompt."""
 
-    def fake(prompt: str = "Password: ", stream: Any = None) -> str:
-        said.append((prompt, stream))
+    @functools.wraps(ask)
+    def prompt(*arguments: Any) -> str:
+        said.append(arguments)
         return SECRET
 
-    fake.__signature__ = builtins.__import__("inspect").signature(getpass.getpass)  # type: ignore[attr-defined]
-    monkeypatch.setattr(getpass, "getpass", fake)
+    assert answered(make(prompt)(stage)) == SECRET
+    assert said == [()]
 
-    assert answered(make(getpass.getpass)(stage)) == SECRET
-    assert said == [("Password: ", None)]
+
+@makers
+def test_callable_without_a_signature(make: Callable[[Any], Any], stage: Stage) -> None:
+    """A built-in function whose signature cannot be read is passed nothing."""
+    assert answered(make(functools.partial(next, iter([SECRET])))(stage)) == SECRET
+
+
+@makers
+@pytest.mark.parametrize("answer", [None, SECRET.encode(), 5, [SECRET]], ids=["None", "bytes", "int", "list"])
+def test_callable_that_returns_no_text(make: Callable[[Any], Any], stage: Stage, answer: Any) -> None:
+    """A callable that returns no str is named in a TypeError, without what it returned."""
+    handler = make(lambda: answer)
+
+    with pytest.raises(TypeError, match=r"what (secret|token) returns must be a str, not ") as caught:
+        handler(stage)
+
+    assert SECRET not in str(caught.value)
+
+
+@makers
+def test_callable_that_returns_nothing(make: Callable[[Any], Any], stage: Stage) -> None:
+    """An empty secret is a ValueError: no server has one, and each wrong answer counts."""
+    with pytest.raises(ValueError, match=r"what (secret|token) returns must not be empty"):
+        make(lambda: "")(stage)
+
+
+@makers
+def test_callable_that_raises(make: Callable[[Any], Any], stage: Stage) -> None:
+    """What a callable raises reaches the caller unchanged."""
+    trouble = EOFError("no more input")
+
+    def ask() -> str:
+        raise trouble
+
+    with pytest.raises(EOFError) as caught:
+        make(ask)(stage)
+
+    assert caught.value is trouble
+
+
+async def later() -> str:
+    """Be of no use to synchronous code."""
+    return SECRET
+
+
+WRONG_ARGUMENTS: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
+    "user None": (lambda: password(None, SECRET), TypeError, "user must be a str"),
+    "user bytes": (lambda: password(b"alice", SECRET), TypeError, "user must be a str"),
+    "user list": (lambda: password(["alice"], SECRET), TypeError, "user must be .*mapping"),
+    "user empty": (lambda: password("", SECRET), ValueError, "user must not be empty"),
+    "no type": (lambda: password({"user": "alice"}, SECRET), TypeError, r"user\['type'\] must be a str"),
+    "empty type": (lambda: password({"type": ""}, SECRET), ValueError, r"user\['type'\] must not be empty"),
+    "secret None": (lambda: password("alice", None), TypeError, "secret must be a str, or a callable"),
+    "secret bytes": (lambda: password("alice", SECRET.encode()), TypeError, "secret must be a str, or a callable"),
+    "secret empty": (lambda: password("alice", ""), ValueError, "secret must not be empty"),
+    "secret async": (lambda: password("alice", later), TypeError, "secret must be an ordinary function"),
+    "token None": (lambda: registration_token(None), TypeError, "token must be a str, or a callable"),
+    "token list": (lambda: registration_token([SECRET]), TypeError, "token must be a str, or a callable"),
+    "token empty": (lambda: registration_token(""), ValueError, "token must not be empty"),
+    "accept None": (lambda: terms(None), TypeError, "accept must be callable"),
+    "accept True": (lambda: terms(True), TypeError, "accept must be callable"),
+    "accept async": (lambda: terms(later), TypeError, "accept must be an ordinary function"),
+    "language None": (lambda: terms(bool, language=None), TypeError, "language must be a str"),
+    "language empty": (lambda: terms(bool, language=""), ValueError, "language must not be empty"),
+}
+
+
+@pytest.mark.parametrize(("call", "kind", "words"), WRONG_ARGUMENTS.values(), ids=WRONG_ARGUMENTS)
+def test_wrong_argument(call: Callable[[], object], kind: type[Exception], words: str) -> None:
+    """A wrong argument is named when the callback is made, with what was expected, and without its value."""
+    with pytest.raises(kind, match=f"^{words}") as caught:
+        call()
+
+    assert SECRET not in str(caught.value)
+
+
+def document(name: str, tag: str = "en") -> dict[str, Any]:
+    """Make one language's entry of a policy."""
+    return {tag: {"name": name, "url": f"https://example.org/{tag}/{name}"}}
+
+
+@pytest.fixture
+def read(said: list[Any]) -> Callable[..., list[Policy]]:
+    """Return a function that gives the policies that a person is shown."""
+
+    def show(policies: Any, **options: Any) -> list[Policy]:
+        handler = terms(lambda policies: said.append(policies) or True, **options)
+        assert handler(Stage("m.login.terms", params={"policies": policies})) == {"type": "m.login.terms"}
+        return said.pop()
+
+    return show
+
+
+def test_terms(read: Callable[..., list[Policy]]) -> None:
+    """Each policy is shown with its id, version, title, address and language, in the server's order."""
+    policies = {
+        "terms": {"version": "1.2", **document("Terms")},
+        "privacy": {"version": "3", **document("Datenschutz", "de")},
+    }
+
+    assert read(policies) == [
+        Policy("terms", "1.2", "Terms", "https://example.org/en/Terms", "en"),
+        Policy("privacy", "3", "Datenschutz", "https://example.org/de/Datenschutz", "de"),
+    ]
+
+
+@pytest.mark.parametrize("refusal", [False, None, 0, ""], ids=repr)
+def test_refused_terms(refusal: Any) -> None:
+    """If the terms are not accepted, AuthCancelledError ends the attempt, and nothing is submitted."""
+    handler = terms(lambda policies: refusal)
+
+    with pytest.raises(AuthCancelledError, match="terms of service were not accepted"):
+        handler(Stage("m.login.terms", params={"policies": {"terms": document("Terms")}}))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "offered", "shown"),
+    [
+        ("en", ["de", "en"], "en"),
+        ("pt-BR", ["en", "pt", "pt-BR"], "pt-BR"),
+        ("pt-BR", ["en", "pt-PT", "pt"], "pt"),
+        ("pt-BR", ["en", "pt-PT"], "pt-PT"),
+        ("pt", ["en", "pt-BR"], "pt-BR"),
+        ("PT_br", ["en", "pt-BR"], "pt-BR"),
+        ("pt-BR", ["en", "pt_br"], "pt_br"),
+        ("fr", ["de", "en"], "en"),
+        ("fr", ["de", "en-GB"], "en-GB"),
+        ("fr", ["de", "it"], "de"),
+        ("p", ["pt", "en"], "en"),
+        ("en", ["EN", "en"], "EN"),
+        ("en", [""], ""),
+    ],
+)
+def test_language(read: Callable[..., list[Policy]], wanted: str, offered: list[str], shown: str) -> None:
+    """The nearest language is shown: the tag itself, its language, a relative, else English, else the first."""
+    policies = {"terms": {tag: {"name": tag, "url": "https://example.org"} for tag in offered}}
+
+    assert [policy.language for policy in read(policies, language=wanted)] == [shown]
+
+
+GOOD = document("Terms")
+MALFORMED = {
+    "absent": None,
+    "list": [GOOD],
+    "text": "terms",
+    "stray version": {"version": "1"},
+    "null": {"terms": None},
+    "no language": {"terms": {"version": "1"}},
+    "no name": {"terms": {"en": {"url": "https://example.org"}}},
+    "no url": {"terms": {"en": {"name": "Terms"}}},
+    "url null": {"terms": {"en": {"name": "Terms", "url": None}}},
+    "script": {"terms": {"en": {"name": "Terms", "url": "javascript:alert(1)"}}},
+    "file": {"terms": {"en": {"name": "Terms", "url": "file:///etc/passwd"}}},
+    "relative": {"terms": {"en": {"name": "Terms", "url": "/terms"}}},
+}
+
+
+@pytest.mark.parametrize("policies", MALFORMED.values(), ids=MALFORMED)
+def test_malformed_policies(read: Callable[..., list[Policy]], policies: Any) -> None:
+    """What is no document at a web address is left out, beside one that is, too."""
+    assert read(policies) == []
+
+    if isinstance(policies, dict):
+        assert [policy.id for policy in read({**policies, "good": GOOD})] == ["good"]
+
+
+@pytest.mark.parametrize("version", [None, 1, ["1"]], ids=repr)
+def test_version_that_is_no_text(read: Callable[..., list[Policy]], version: Any) -> None:
+    """A version that is no string counts as none."""
+    assert read({"terms": {"version": version, **GOOD}})[0].version is None
+
+
+def test_terms_without_params(said: list[Any]) -> None:
+    """A server that says nothing about its terms has the person asked about an empty list."""
+    terms(lambda policies: said.append(policies) or True)(Stage("m.login.terms"))
+
+    assert said == [[]]

@@ -49,11 +49,13 @@ class Adapter(BaseAdapter):
 
 @pytest.fixture
 def adapter() -> Adapter:
+    """Return what takes the place of the network."""
     return Adapter()
 
 
 @pytest.fixture
 def session(adapter: Adapter) -> Iterator[requests.Session]:
+    """Return a session whose requests end at the adapter."""
     with requests.Session() as session:
         session.mount(ADDRESS, adapter)
         yield session
@@ -61,6 +63,7 @@ def session(adapter: Adapter) -> Iterator[requests.Session]:
 
 @pytest.fixture
 def homeserver(session: requests.Session) -> Homeserver:
+    """Return a homeserver behind the adapter, with an access token."""
     return Homeserver(ADDRESS, session=session, access_token="token1")
 
 

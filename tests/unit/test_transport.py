@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 from requests.adapters import BaseAdapter
-from urllib3.exceptions import LocationParseError, MaxRetryError, NewConnectionError, ProtocolError
+from urllib3.exceptions import LocationParseError, MaxRetryError, NewConnectionError, ProtocolError, ProxyError
 
 from interactive_auth import (
     Homeserver,
@@ -22,7 +22,7 @@ from interactive_auth import (
     ServerProtocolError,
     UIARequest,
 )
-from interactive_auth._transport import MAX_BODY
+from interactive_auth._answers import MAX_BODY
 
 ADDRESS = "https://matrix.example.org"
 PATH = "/_matrix/client/v3/account/deactivate"
@@ -71,11 +71,13 @@ class Adapter(BaseAdapter):
 
 @pytest.fixture
 def adapter() -> Adapter:
+    """Return what takes the place of the network."""
     return Adapter()
 
 
 @pytest.fixture
 def session(adapter: Adapter) -> Iterator[requests.Session]:
+    """Return a session whose requests end at the adapter."""
     with requests.Session() as session:
         session.mount(ADDRESS, adapter)
         yield session
@@ -312,15 +314,13 @@ def test_retry_after_in_the_body(adapter: Adapter, request_: UIARequest[Any]) ->
 
 POOL: Any = None
 FAILURES = {
-    "nested": (
-        requests.ConnectionError(MaxRetryError(POOL, "/x?token=tok", NewConnectionError(POOL, "refused by tok"))),
-        "NewConnectionError",
-    ),
+    "nested": (requests.ConnectionError(MaxRetryError(POOL, "/x?token=tok", ProxyError("tok", OSError("no")))), "no"),
+    "refused": (requests.ConnectionError(NewConnectionError(POOL, "refused by tok")), "NewConnectionError"),
     "system's words": (
         requests.ConnectionError(ProtocolError("Aborted.", OSError(104, "reset"))),
         r"\[Errno 104\] reset",
     ),
-    "timeout": (requests.ReadTimeout("Read timed out: /x?token=tok"), "nothing was received within 7 seconds"),
+    "timeout": (requests.ReadTimeout("Read timed out: /x?token=tok"), "it took more than 7 seconds"),
     "no words": (OSError(), "OSError"),
     "bare": (requests.ConnectionError("https://matrix.example.org/x?token=tok"), "ConnectionError"),
     "of urllib3": (LocationParseError("tok"), "LocationParseError"),

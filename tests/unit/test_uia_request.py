@@ -71,11 +71,13 @@ class Adapter(BaseAdapter):
 
 @pytest.fixture
 def adapter() -> Adapter:
+    """Return what takes the place of the network."""
     return Adapter()
 
 
 @pytest.fixture
 def homeserver(adapter: Adapter) -> Iterator[Homeserver]:
+    """Return a homeserver behind the adapter, with an access token."""
     with requests.Session() as session:
         session.mount(ADDRESS, adapter)
         yield Homeserver(ADDRESS, session=session, access_token=TOKEN)

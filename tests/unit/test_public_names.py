@@ -1,0 +1,114 @@
+"""What the package shows of itself: its names, their documentation, its version."""
+
+from __future__ import annotations
+
+import configparser
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import interactive_auth
+
+SETTINGS = Path(__file__).parents[2] / "setup.cfg"
+
+
+def modules() -> Iterator[ModuleType]:
+    """Yield the package and its public modules."""
+    yield interactive_auth
+    for module in pkgutil.iter_modules(interactive_auth.__path__, "interactive_auth."):
+        if not module.name.rpartition(".")[2].startswith("_"):
+            yield importlib.import_module(module.name)
+
+
+def documented(owner: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield what must have a docstring: the public classes and functions, and the classes' public methods."""
+    for name in dir(owner):
+        value = inspect.getattr_static(owner, name)
+        function = value.fget if isinstance(value, property) else inspect.unwrap(getattr(value, "__func__", value))
+        if name.startswith("_") or not (inspect.isclass(function) or inspect.isfunction(function)):
+            continue
+        if not function.__module__.startswith("interactive_auth"):
+            continue
+        yield f"{prefix}.{name}", function
+        if inspect.isclass(function):
+            yield from documented(function, f"{prefix}.{name}")
+
+
+MODULES = {module.__name__: module for module in modules()}
+DOCUMENTED = {name: value for title, module in MODULES.items() for name, value in documented(module, title)}
+
+
+@pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
+def test_names_are_sorted(module: ModuleType) -> None:
+    """Each public module lists its names in order, and each of them once."""
+    assert list(module.__all__) == sorted(set(module.__all__))
+
+
+@pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
+def test_names_exist(module: ModuleType) -> None:
+    """Each listed name can be imported."""
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+
+
+def test_names_are_complete() -> None:
+    """Every public name of the package is listed; modules of its own need not be."""
+    public = {
+        name
+        for name, value in vars(interactive_auth).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+
+    assert public == {
+        name for name in interactive_auth.__all__ if not inspect.ismodule(getattr(interactive_auth, name))
+    }
+
+
+def test_every_error_is_public() -> None:
+    """Whatever the library raises can be caught by a name of the package."""
+    found = [interactive_auth.InteractiveAuthError]
+    for kind in found:
+        found += [sub for sub in kind.__subclasses__() if sub.__module__.startswith("interactive_auth")]
+
+    assert len(found) > 1
+    assert [kind.__name__ for kind in found if kind.__name__ not in interactive_auth.__all__] == []
+
+
+@pytest.mark.parametrize("value", DOCUMENTED.values(), ids=DOCUMENTED)
+def test_docstrings(value: Any) -> None:
+    """Every public class, function and method has a docstring of its own that begins with a whole line."""
+    lines = (value.__doc__ or "").strip().splitlines()
+
+    assert lines
+    assert lines[0].endswith((".", ":"))
+    assert not lines[0].startswith(f"{value.__name__}(")
+
+
+def test_what_must_have_a_docstring() -> None:
+    """The search for what must have one finds functions, classes, methods and properties."""
+    expected = {"raise_for_matrix_error", "Homeserver", "Homeserver.register", "Homeserver.base_url"}
+
+    assert {f"interactive_auth.{name}" for name in expected} <= set(DOCUMENTED)
+
+
+def test_version() -> None:
+    """The version is the package's own, as setup.cfg reads it and the installation knows it."""
+    settings = configparser.ConfigParser()
+    settings.read(SETTINGS)
+    kind, _, target = settings["metadata"]["version"].partition(":")
+    module, _, name = target.strip().rpartition(".")
+
+    assert kind == "attr"
+    assert getattr(importlib.import_module(module), name) == interactive_auth.__version__
+    assert version("interactive-auth") == interactive_auth.__version__
+
+
+def test_typed() -> None:
+    """The package tells type checkers that it is typed."""
+    assert (Path(interactive_auth.__file__).parent / "py.typed").is_file()

@@ -1,0 +1,282 @@
+"""Trouble on the way: whatever the other side does to a connection, the answer comes soon, and is the library's own."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import re
+import socket
+import struct
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from interactive_auth import Homeserver, HomeserverConnectionError, InteractiveAuthError, ServerProtocolError
+
+if TYPE_CHECKING:
+    from conftest import Exchange, WireServer
+
+    Connect = Callable[..., Homeserver]
+
+PASSWORD, TOKEN = "correct horse battery staple", "a-registration-token"
+OK = b"HTTP/1.1 200 OK\r\n"
+#: Seconds within which a client that waits for 0.2 has to give up, on however slow a machine.
+SOON = 3.0
+
+
+def stall_after(*pieces: bytes) -> Callable[[Exchange], None]:
+    """Make a script that sends these bytes, and then nothing more."""
+
+    def script(exchange: Exchange) -> None:
+        exchange.raw(*pieces)
+        exchange.stall()
+
+    return script
+
+
+STALLS = {
+    "at once": stall_after(),
+    "in the status": stall_after(b"HTTP/1.1 2"),
+    "in the headers": stall_after(OK, b"Content-Le"),
+    "before the body": stall_after(OK, b"Content-Length: 2\r\n\r\n"),
+    "in the body": stall_after(OK, b"Content-Length: 2\r\n\r\n{"),
+    "in a chunk": stall_after(OK, b"Transfer-Encoding: chunked\r\n\r\n5\r\n{"),
+    "before the last chunk": stall_after(OK, b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"),
+    "without an end": stall_after(OK, b"\r\n{}"),
+    "of an error": stall_after(b"HTTP/1.1 401 X\r\nContent-Length: 100\r\n\r\n{"),
+    "of a redirect": stall_after(b"HTTP/1.1 302 X\r\nLocation: /\r\nContent-Length: 100\r\n\r\n"),
+    "after continue": stall_after(b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("script", STALLS.values(), ids=STALLS)
+def test_stalling_server(server: WireServer, impatient: Homeserver, script: Callable[[Exchange], None]) -> None:
+    """A server that falls silent, wherever, is given up when the timeout is over; the error names it."""
+    server.script = script
+    began = time.monotonic()
+
+    with pytest.raises(HomeserverConnectionError, match=r"got no answer: it took more than 0\.2 seconds") as caught:
+        impatient.register("alice", PASSWORD)(None)
+
+    assert 0.1 < time.monotonic() - began < SOON
+    assert f"POST {server.base_url}/_matrix/client/v3/register" in str(caught.value)
+    assert server.hung_up.wait(SOON)
+
+
+def drip_after(head: bytes, drop: bytes) -> Callable[[Exchange], None]:
+    """Make a script that begins to answer, and then sends a drop every few milliseconds."""
+
+    def script(exchange: Exchange) -> None:
+        exchange.raw(head)
+        end = time.monotonic() + SOON + 1
+        while time.monotonic() < end and not exchange.server.closing.wait(0.02):
+            exchange.raw(drop)
+
+    return script
+
+
+DRIPS = {
+    "body": drip_after(OK + b"\r\n", b" "),
+    "counted body": drip_after(OK + b"Content-Length: 1000000\r\n\r\n", b" "),
+    "chunks": drip_after(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "gzip": drip_after(OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"{}")[:10], b"\x00\x00\x00\xff\xff"),
+}
+
+
+@pytest.mark.parametrize("script", DRIPS.values(), ids=DRIPS)
+def test_dripping_server(server: WireServer, impatient: Homeserver, script: Callable[[Exchange], None]) -> None:
+    """A body that comes steadily, and never to its end, is given up when it has taken too long as a whole."""
+    server.script = script
+    began = time.monotonic()
+
+    with pytest.raises(InteractiveAuthError):
+        impatient.delete_devices([])(None)
+
+    assert time.monotonic() - began < SOON
+
+
+def reset(exchange: Exchange) -> None:
+    """Break the connection off in the middle of the answer."""
+    exchange.raw(OK, b"Content-Length: 100\r\n\r\n{")
+    exchange.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    exchange.connection.close()
+
+
+BREAKS: dict[str, Callable[[Exchange], None]] = {
+    "nothing": lambda exchange: exchange.raw(),
+    "reset": reset,
+    "half a status": lambda exchange: exchange.raw(b"HTTP/1.1 2"),
+    "no HTTP": lambda exchange: exchange.raw(b"220 mail.example.org ESMTP\r\n"),
+    "bytes": lambda exchange: exchange.raw(bytes(range(256)) * 10),
+    "endless status": lambda exchange: exchange.raw(b"HTTP/1.1 200 " + b"x" * 100_000),
+    "endless header": lambda exchange: exchange.raw(OK, b"X: " + b"x" * 100_000),
+    "headers without end": lambda exchange: exchange.raw(OK, *(b"X-%d: x\r\n" % i for i in range(10_000))),
+    "short body": lambda exchange: exchange.raw(OK, b"Content-Length: 100\r\n\r\n{}"),
+    "short error": lambda exchange: exchange.raw(b"HTTP/1.1 403 X\r\nContent-Length: 100\r\n\r\n{}"),
+    "short chunk": lambda exchange: exchange.raw(OK, b"Transfer-Encoding: chunked\r\n\r\n9\r\n{}"),
+    "no chunk": lambda exchange: exchange.raw(OK, b"Transfer-Encoding: chunked\r\n\r\nhello\r\n"),
+    "no gzip": lambda exchange: exchange.reply(200, b"{}", {"Content-Encoding": "gzip"}),
+    "no deflate": lambda exchange: exchange.reply(200, bytes([255] * 9), {"Content-Encoding": "deflate"}),
+    "many encodings": lambda exchange: exchange.reply(200, b"{}", {"Content-Encoding": ", ".join(["gzip"] * 50)}),
+}
+
+
+@pytest.mark.parametrize("script", BREAKS.values(), ids=BREAKS)
+def test_broken_answer(server: WireServer, homeserver: Homeserver, script: Callable[[Exchange], None]) -> None:
+    """An answer that breaks off, or is none, is a connection error that names server and reason, and no secret."""
+    server.script = script
+
+    with pytest.raises(HomeserverConnectionError) as caught:
+        homeserver.register("alice", PASSWORD)({"type": "m.login.password", "password": PASSWORD})
+
+    error = caught.value
+    assert re.match(rf"POST {server.base_url}/_matrix/client/v3/register got no answer: .", str(error))
+    assert str(error).isprintable()
+    assert len(str(error)) < 400
+    assert error.__cause__ is error.__context__ is None
+    assert PASSWORD not in f"{error!r}{pickle.dumps(error)!r}"
+
+
+@pytest.mark.parametrize("script", BREAKS.values(), ids=BREAKS)
+def test_next_answer_is_whole(server: WireServer, homeserver: Homeserver, script: Callable[[Exchange], None]) -> None:
+    """What is left of a broken answer is not taken for the next one."""
+    request = homeserver.delete_devices([])
+    server.script = script
+    with pytest.raises(HomeserverConnectionError):
+        request(None)
+    server.will_reply(200, {"next": True})
+
+    assert request(None) == {"next": True}
+
+
+@pytest.mark.parametrize(
+    "content", [gzip.compress(b"{}")[:-4], gzip.compress(b"{}")[:12], b""], ids=["no checksum", "half", "nothing"]
+)
+def test_truncated_gzip(server: WireServer, homeserver: Homeserver, content: bytes) -> None:
+    """A compressed body that breaks off is an error, or was whole; never half of an answer."""
+    server.will_reply(200, content, Content_Encoding="gzip")
+
+    try:
+        answer = homeserver.delete_devices([])(None)
+    except (HomeserverConnectionError, ServerProtocolError):
+        answer = {}
+
+    assert answer == {}
+
+
+def test_compressed_answer(server: WireServer, homeserver: Homeserver) -> None:
+    """A compressed body is read."""
+    server.will_reply(200, gzip.compress(b'{"a": 1}'), Content_Encoding="gzip")
+
+    assert homeserver.delete_devices([])(None) == {"a": 1}
+
+
+def test_compressed_flood(server: WireServer, homeserver: Homeserver) -> None:
+    """A small body that unpacks into gigabytes is given up at the limit."""
+    flood = gzip.compress(gzip.compress(bytes(300_000_000)))
+    server.will_reply(200, flood, Content_Encoding="gzip, gzip")
+
+    with pytest.raises(ServerProtocolError, match="more than 8388608 bytes"):
+        homeserver.delete_devices([])(None)
+
+
+def test_closed_port(connect: Connect) -> None:
+    """A port that nobody listens at is refused, and the error says so."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+
+    with pytest.raises(HomeserverConnectionError, match=f"^GET {address}/.* got no answer: .*refused"):
+        connect(address).username_available("alice")
+
+
+@pytest.mark.parametrize("name", ["a..b", "a" * 64 + ".example.org"], ids=["empty label", "long label"])
+def test_impossible_name(connect: Connect, name: str) -> None:
+    """A host that cannot exist is an error of the library's own, sooner or later."""
+    with pytest.raises((ValueError, HomeserverConnectionError)) as caught:
+        connect(f"https://{name}").username_available("alice")
+
+    assert type(caught.value) in (ValueError, HomeserverConnectionError)
+
+
+def test_silent_listener(connect: Connect) -> None:
+    """A listener that never begins with TLS is given up when the timeout is over."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        homeserver = connect(f"https://127.0.0.1:{listener.getsockname()[1]}", timeout=0.2)
+
+        with pytest.raises(HomeserverConnectionError, match=r"it took more than 0\.2 seconds"):
+            homeserver.username_available("alice")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda homeserver: homeserver.registration_token_validity(TOKEN),
+        lambda homeserver: homeserver.uia_request("GET", "/x", None, {"token": TOKEN})(None),
+    ],
+    ids=["registration token", "any query"],
+)
+def test_echoing_server(server: WireServer, homeserver: Homeserver, ask: Callable[[Homeserver], object]) -> None:
+    """A port that echoes the request line does not bring a secret in the query to light."""
+    server.script = lambda exchange: exchange.raw(exchange.raw_requestline)
+
+    with pytest.raises(HomeserverConnectionError) as caught:
+        ask(homeserver)
+
+    assert TOKEN not in f"{caught.value}{pickle.dumps(caught.value)!r}"
+
+
+def test_connection_is_kept(server: WireServer, homeserver: Homeserver) -> None:
+    """Requests share one connection, errors included."""
+    request = homeserver.delete_devices([])
+    for status in (200, 401, 302, 500, 200):
+        server.will_reply(status, {"errcode": "M_UNKNOWN"}, Location="/")
+        try:
+            request(None)
+        except InteractiveAuthError:
+            assert status != 200
+
+    assert len(server.received) == 5
+    assert len(server.connections) == 1
+
+
+def test_closed_connection_is_opened_again(server: WireServer, homeserver: Homeserver) -> None:
+    """A connection that the server has closed meanwhile is no trouble."""
+    server.will_reply(200, {"a": 1}, Connection="close")
+    request = homeserver.delete_devices([])
+
+    assert [request(None) for _ in range(3)] == [{"a": 1}] * 3
+
+
+def test_leaving_the_context_hangs_up(server: WireServer) -> None:
+    """At the end of the block the homeserver's own connection is closed; it can still be used."""
+    with Homeserver(server.base_url) as homeserver:
+        homeserver.delete_devices([])(None)
+        assert not server.hung_up.is_set()
+
+    assert server.hung_up.wait(SOON)
+    assert homeserver.delete_devices([])(None) == {}
+    homeserver.close()
+
+
+def test_many_threads(server: WireServer, homeserver: Homeserver) -> None:
+    """Threads that share a homeserver each get their own answer."""
+    server.script = lambda exchange: exchange.reply(200, server_answer(exchange.path), {})
+
+    def ask(number: int) -> bool:
+        path = f"/x/{number}"
+        return all(homeserver.uia_request("POST", path, {"n": number})(None) == {"path": path} for _ in range(5))
+
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(ask, range(64)))
+
+    assert sorted({received.json["n"] for received in server.received}) == list(range(64))
+    assert all(received.path == f"/x/{received.json['n']}" for received in server.received)
+
+
+def server_answer(path: str) -> bytes:
+    """Return the answer that names the path."""
+    return f'{{"path": "{path}"}}'.encode()

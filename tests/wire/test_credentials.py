@@ -1,0 +1,101 @@
+"""Whose credentials are sent: the homeserver's access token, a session's own, and never those of a netrc file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from interactive_auth import Homeserver, MatrixError
+
+if TYPE_CHECKING:
+    from conftest import WireServer
+
+    Connect = Callable[..., Homeserver]
+
+
+@pytest.fixture
+def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put credentials for this machine where requests looks for them."""
+    path = tmp_path / "netrc"
+    path.write_text("machine 127.0.0.1 login somebody password from-the-netrc\ndefault login x password y\n")
+    path.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(path))
+
+
+def test_netrc_is_where_requests_finds_it(netrc: None, server: WireServer) -> None:
+    """Plain requests sends the netrc's credentials, so that the tests below show something."""
+    requests.get(server.base_url, timeout=10).close()
+
+    assert server.received[0].headers["Authorization"].startswith("Basic ")
+
+
+def test_netrc_does_not_replace_the_token(netrc: None, server: WireServer, homeserver: Homeserver) -> None:
+    """The access token is sent whatever the netrc file says."""
+    homeserver.delete_devices([])(None)
+
+    assert server.received[0].headers["Authorization"] == "Bearer the-access-token"
+
+
+def test_netrc_is_not_sent(netrc: None, server: WireServer, homeserver: Homeserver) -> None:
+    """Where no access token has to be sent nothing is, not even what the netrc file has."""
+    server.will_reply(200, {"user_id": "@alice:example.org", "available": True, "valid": True, "sid": "1"})
+    request = homeserver.register("alice")
+    assert request.request_email_token is not None
+
+    request(None)
+    homeserver.username_available("alice")
+    homeserver.registration_token_validity("a-token")
+    request.request_email_token("alice@example.org", "secret", 1, None)
+    homeserver.access_token = None
+    homeserver.delete_devices([])(None)
+
+    assert len(server.received) == 5
+    assert [received.headers.get("Authorization") for received in server.received] == [None] * 5
+
+
+def test_netrc_is_not_sent_after_a_redirect(netrc: None, server: WireServer, homeserver: Homeserver) -> None:
+    """A redirect does not bring the netrc file's credentials into the next request either."""
+    server.will_reply(302, Location=f"{server.base_url}/")
+    request = homeserver.uia_request("POST", "/x")
+    for _ in range(2):
+        with pytest.raises(MatrixError):
+            request(None)
+
+    assert {received.headers.get("Authorization") for received in server.received} == {"Bearer the-access-token"}
+
+
+def test_new_token_on_an_open_connection(server: WireServer, homeserver: Homeserver) -> None:
+    """A token that is set anew is sent by an earlier request, one that is taken away is not."""
+    request = homeserver.delete_devices([])
+    for token in ("the-access-token", "another-token", None, "a-third-token"):
+        homeserver.access_token = token
+        request(None)
+
+    sent = [received.headers.get("Authorization") for received in server.received]
+    assert sent == ["Bearer the-access-token", "Bearer another-token", None, "Bearer a-third-token"]
+
+
+def test_cookies_are_kept(server: WireServer, homeserver: Homeserver) -> None:
+    """A cookie that a load balancer sets comes back with the next requests, and only there."""
+    server.will_reply(200, Set_Cookie="backend=b7; Path=/_matrix")
+    devices, other = homeserver.delete_devices([]), homeserver.uia_request("POST", "/other")
+
+    devices(None)
+    devices(None)
+    other(None)
+
+    assert [received.headers.get("Cookie") for received in server.received] == [None, "backend=b7", None]
+
+
+def test_own_session_shares_nothing(server: WireServer, connect: Connect) -> None:
+    """Two homeservers share no cookies."""
+    server.will_reply(200, Set_Cookie="who=first; Path=/")
+
+    for _ in range(2):
+        connect(server.base_url).delete_devices([])(None)
+
+    assert [received.headers.get("Cookie") for received in server.received] == [None, None]

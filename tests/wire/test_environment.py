@@ -1,0 +1,143 @@
+"""What the environment says about proxies and certificates applies; TLS is verified."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+
+from interactive_auth import Homeserver, HomeserverConnectionError
+
+if TYPE_CHECKING:
+    from conftest import WireServer
+
+    Connect = Callable[..., Homeserver]
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_proxy(server: WireServer, connect: Connect, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """A proxy that the environment names is used, with the whole address, body and token."""
+    server.will_reply(200, {"proxied": True})
+    monkeypatch.setenv(variable, server.base_url)
+    homeserver = connect("http://matrix.example.org", allow_insecure_http=True, access_token="the-access-token")
+
+    assert homeserver.uia_request("POST", "/x", {"a": 1}, {"b": "c d"})(None) == {"proxied": True}
+
+    (received,) = server.received
+    assert received.path == "http://matrix.example.org/x?b=c+d"
+    assert received.headers["Host"] == "matrix.example.org"
+    assert received.headers["Authorization"] == "Bearer the-access-token"
+    assert received.json == {"a": 1}
+
+
+def test_proxy_password(server: WireServer, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials in the proxy's address are for the proxy."""
+    monkeypatch.setenv("HTTP_PROXY", server.base_url.replace("//", "//user:pass@"))
+
+    connect("http://matrix.example.org", allow_insecure_http=True).delete_devices([])(None)
+
+    assert server.received[0].headers["Proxy-Authorization"] == "Basic dXNlcjpwYXNz"
+    assert "Authorization" not in server.received[0].headers
+
+
+def test_no_proxy(server: WireServer, homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What NO_PROXY excepts is reached directly."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    homeserver.delete_devices([])(None)
+
+    assert server.received[0].path == "/_matrix/client/v3/delete_devices"
+
+
+def test_dead_proxy(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that cannot be reached is connection trouble with its reason, and without the proxy's password."""
+    monkeypatch.setenv("HTTP_PROXY", "http://user:hunter2-hunter2@127.0.0.1:1")
+
+    with pytest.raises(HomeserverConnectionError, match="refused") as caught:
+        connect("http://matrix.example.org", allow_insecure_http=True).delete_devices([])(None)
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_certificates(
+    tls_server: WireServer,
+    authority: trustme.CA,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    variable: str,
+) -> None:
+    """An authority that the environment names is trusted."""
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    monkeypatch.setenv(variable, str(tmp_path / "authority.pem"))
+    tls_server.will_reply(200, {"safe": True})
+
+    assert connect(tls_server.base_url).delete_devices([])(None) == {"safe": True}
+
+
+def unknown(authority: trustme.CA, path: Path) -> None:
+    """Trust another authority than the server's."""
+    trustme.CA().cert_pem.write_to_path(str(path))
+
+
+def missing(authority: trustme.CA, path: Path) -> None:
+    """Trust what is not there."""
+
+
+def empty(authority: trustme.CA, path: Path) -> None:
+    """Trust a file without a certificate."""
+    path.write_text("")
+
+
+@pytest.mark.parametrize(
+    ("trust", "reason"),
+    [(unknown, "certificate verify failed"), (missing, "invalid path"), (empty, "certificate")],
+)
+def test_wrong_certificates(
+    tls_server: WireServer,
+    authority: trustme.CA,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    trust: Callable[[trustme.CA, Path], None],
+    reason: str,
+) -> None:
+    """A server that cannot be verified is sent nothing, and the error says why."""
+    trust(authority, tmp_path / "authority.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+
+    with pytest.raises(HomeserverConnectionError, match=f"^POST {re.escape(tls_server.base_url)}.*{reason}"):
+        connect(tls_server.base_url).register("alice", "hunter2-hunter2")(None)
+
+    assert tls_server.received == []
+
+
+def test_certificate_of_another_host(
+    authority: trustme.CA, server: WireServer, connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A certificate that is good for another host only is refused."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("matrix.example.org").configure_cert(context)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+
+    with pytest.raises(HomeserverConnectionError, match="IP address mismatch"):
+        connect(server.base_url.replace("http:", "https:")).delete_devices([])(None)
+
+    assert server.received == []
+
+
+def test_https_to_a_server_without_tls(server: WireServer, connect: Connect) -> None:
+    """A server that speaks no TLS is sent nothing readable."""
+    with pytest.raises(HomeserverConnectionError, match="SSL"):
+        connect(server.base_url.replace("http:", "https:"), timeout=5).register("alice", "hunter2")(None)
+
+    assert server.received == []

@@ -1,0 +1,169 @@
+"""raise_for_matrix_error, the last line of a request written over requests: real responses, read already or streamed."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from interactive_auth import (
+    HomeserverConnectionError,
+    InteractiveAuth,
+    MatrixError,
+    ServerProtocolError,
+    raise_for_matrix_error,
+)
+
+if TYPE_CHECKING:
+    from conftest import Exchange, WireServer
+
+    Ask = Callable[..., requests.Response]
+
+LIMIT = 8 * 1024 * 1024
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    """Return the session of a hand-written client."""
+    with requests.Session() as session:
+        yield session
+
+
+@pytest.fixture(params=[False, True], ids=["read already", "streamed"])
+def ask(request: pytest.FixtureRequest, server: WireServer, session: requests.Session) -> Iterator[Ask]:
+    """Return a function that sends a request to the server and returns the response, read already or streamed."""
+    found: list[requests.Response] = []
+
+    def send(method: str = "POST", **options: Any) -> requests.Response:
+        address = f"{server.base_url}/some/path?token=hidden-in-the-query"
+        found.append(session.request(method, address, stream=request.param, timeout=10, **options))
+        return found[-1]
+
+    yield send
+    for response in found:
+        response.close()
+
+
+@pytest.mark.parametrize("status", [200, 201, 299])
+def test_success(server: WireServer, ask: Ask, status: int) -> None:
+    """The JSON object of a success is returned."""
+    server.will_reply(status, {"user_id": "@alice:example.org"})
+
+    assert raise_for_matrix_error(ask()) == {"user_id": "@alice:example.org"}
+
+
+def test_error(server: WireServer, ask: Ask) -> None:
+    """Any other response is a MatrixError with status, body and the seconds of Retry-After."""
+    server.will_reply(429, {"errcode": "M_LIMIT_EXCEEDED", "error": "Wait"}, Retry_After="3")
+
+    with pytest.raises(MatrixError, match="^429 M_LIMIT_EXCEEDED: Wait$") as caught:
+        raise_for_matrix_error(ask())
+
+    error = caught.value
+    assert error.data == {"errcode": "M_LIMIT_EXCEEDED", "error": "Wait"}
+    assert error.retry_after == 3.0
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"[" * 100_000, b"\xff\xfe"], ids=lambda body: ascii(body[:6]))
+@pytest.mark.parametrize(("status", "kind"), [(200, ServerProtocolError), (502, MatrixError)])
+def test_no_object(server: WireServer, ask: Ask, body: bytes, status: int, kind: type[Exception]) -> None:
+    """A body that is no JSON object is named with method, address and status, and without the query."""
+    server.will_reply(status, body, Content_Type="text/html")
+
+    with pytest.raises(kind, match=rf"GET {server.base_url}/some/path was answered {status} with .*, text/html"):
+        raise_for_matrix_error(ask("GET"))
+
+
+def test_redirect_that_was_not_followed(server: WireServer, ask: Ask) -> None:
+    """A redirect that requests was told not to follow is a MatrixError that says so."""
+    server.will_reply(307, Location="/elsewhere")
+
+    with pytest.raises(MatrixError, match="redirect, which is never followed") as caught:
+        raise_for_matrix_error(ask(allow_redirects=False))
+
+    assert caught.value.http_status == 307
+    assert "hidden" not in str(caught.value)
+
+
+def test_too_large(server: WireServer, ask: Ask) -> None:
+    """A body over the limit is refused, whoever reads it."""
+    server.will_reply(200, b" " * (LIMIT + 1))
+
+    with pytest.raises(ServerProtocolError, match=f"more than {LIMIT} bytes"):
+        raise_for_matrix_error(ask())
+
+
+def test_endless_stream(server: WireServer, session: requests.Session) -> None:
+    """Of a stream without an end no more than the limit is read, and its connection is closed."""
+    sent = itertools.count()
+
+    def pour(exchange: Exchange) -> None:
+        exchange.raw(b"HTTP/1.1 200 OK\r\n\r\n")
+        while next(sent) < 1000:
+            exchange.raw(b" " * 65536)
+
+    server.script = pour
+
+    with pytest.raises(ServerProtocolError, match=f"more than {LIMIT} bytes"):
+        raise_for_matrix_error(session.get(server.base_url, stream=True, timeout=10))
+
+    assert server.hung_up.wait(3)
+    assert next(sent) < 1000
+
+
+BROKEN = {
+    "short": (b"Content-Length: 100\r\n", b"{}"),
+    "short chunk": (b"Transfer-Encoding: chunked\r\n", b"9\r\n{}"),
+    "no gzip": (b"Content-Encoding: gzip\r\nContent-Length: 2\r\n", b"{}"),
+}
+
+
+@pytest.mark.parametrize(("header", "body"), BROKEN.values(), ids=BROKEN)
+def test_broken_stream(server: WireServer, session: requests.Session, header: bytes, body: bytes) -> None:
+    """A stream that breaks off is a connection error, as it is for a Homeserver."""
+    server.will_send(b"HTTP/1.1 200 OK\r\n", header, b"\r\n", body)
+    response = session.get(server.base_url, stream=True, timeout=10)
+
+    with pytest.raises(HomeserverConnectionError):
+        raise_for_matrix_error(response)
+
+
+def test_response_made_by_hand() -> None:
+    """A response that nobody sent a request for, as tests make them, is read like any other."""
+    answer = requests.Response()
+    answer.status_code, answer.url, answer.raw = 404, "http://user:hunter2@127.0.0.1:8008/x", io.BytesIO(b"none")
+
+    with pytest.raises(MatrixError, match=r"the request to http://127\.0\.0\.1:8008/x was answered 404") as caught:
+        raise_for_matrix_error(answer)
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("response", [None, {}, b"{}", 200], ids=repr)
+def test_no_response_at_all(response: Any) -> None:
+    """What is no response of requests is a TypeError that says what was expected."""
+    with pytest.raises(TypeError, match=r"response must be a requests\.Response, not "):
+        raise_for_matrix_error(response)
+
+
+def test_hand_written_request(server: WireServer, ask: Ask) -> None:
+    """A do_request that ends with it goes through its stages."""
+
+    def script(exchange: Exchange) -> None:
+        if "auth" in server.received[-1].json:
+            exchange.reply(200, b'{"done": true}', {})
+        else:
+            exchange.reply(401, b'{"flows": [{"stages": ["org.example.stage"]}], "session": "s"}', {})
+
+    def do_request(auth: dict[str, Any] | None) -> dict[str, Any]:
+        return raise_for_matrix_error(ask(json={} if auth is None else {"auth": auth}))
+
+    server.script = script
+
+    assert InteractiveAuth(do_request, lambda stage: {"type": stage.type}).attempt_auth() == {"done": True}
+
+    assert server.received[-1].json == {"auth": {"type": "org.example.stage", "session": "s"}}
