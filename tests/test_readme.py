@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 from throwaway_synapse import TOKEN, Synapse, throwaway_synapse
 
 README = Path(__file__).parents[1] / "README.rst"
@@ -40,13 +41,13 @@ def server() -> Iterator[Synapse]:
 @pytest.fixture
 def answered(server: Synapse, monkeypatch: pytest.MonkeyPatch) -> Synapse:
     """Lead what is sent to the README's address to the homeserver."""
-    send = requests.Session.send
+    connect = HTTPAdapter.get_connection_with_tls_context
 
-    def redirected(session: requests.Session, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
+    def redirected(adapter: HTTPAdapter, request: requests.PreparedRequest, *settings: Any, **more: Any) -> Any:
         request.url = (request.url or "").replace(ADDRESS, server.base_url)
-        return send(session, request, **settings)
+        return connect(adapter, request, *settings, **more)
 
-    monkeypatch.setattr(requests.Session, "send", redirected)
+    monkeypatch.setattr(HTTPAdapter, "get_connection_with_tls_context", redirected)
     return server
 
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from interactive_auth import Homeserver, MatrixError, ServerProtocolError
+from interactive_auth import Homeserver, HomeserverConnectionError, MatrixError, ServerProtocolError
 
 ADDRESS = "https://matrix.example.org"
 CLIENT = f"{ADDRESS}/_matrix/client/v3"
@@ -284,6 +284,18 @@ def test_hook_that_raises_for_status(adapter: Adapter, session: requests.Session
         Homeserver(ADDRESS, session=session).uia_request("POST", "/x")(None)
 
     assert caught.value.http_status == 401
+
+
+def test_hook_that_raises_without_a_response(session: requests.Session) -> None:
+    """What a hook raises of its own accord is connection trouble."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise requests.HTTPError("not this one")
+
+    session.hooks["response"].append(refuse)
+
+    with pytest.raises(HomeserverConnectionError, match="got no answer: HTTPError"):
+        Homeserver(ADDRESS, session=session).uia_request("POST", "/x")(None)
 
 
 def test_callers_auth_is_replaced_by_the_token(adapter: Adapter, session: requests.Session) -> None:

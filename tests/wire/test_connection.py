@@ -262,6 +262,17 @@ def test_leaving_the_context_hangs_up(server: WireServer) -> None:
     homeserver.close()
 
 
+def test_many_addresses(server: WireServer, homeserver: Homeserver) -> None:
+    """However many addresses are asked for in turn, each gets its own request, over the one connection."""
+    paths = [f"/devices/{number}" for number in range(100)] * 2
+
+    for path in paths:
+        homeserver.uia_request("DELETE", path)(None)
+
+    assert [(received.method, received.path) for received in server.received] == [("DELETE", path) for path in paths]
+    assert len(server.connections) == 1
+
+
 def test_many_threads(server: WireServer, homeserver: Homeserver) -> None:
     """Threads that share a homeserver each get their own answer."""
     server.script = lambda exchange: exchange.reply(200, server_answer(exchange.path), {})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import select
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +16,22 @@ import trustme
 from interactive_auth import Homeserver, HomeserverConnectionError
 
 if TYPE_CHECKING:
-    from conftest import WireServer
+    from conftest import Exchange, WireServer
 
     Connect = Callable[..., Homeserver]
+
+
+def tunnel(exchange: Exchange) -> None:
+    """Connect the client to where it wants to go, and pass on what either side sends."""
+    host, _, port = exchange.path.partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as target:
+        exchange.raw(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        pairs = {target: exchange.connection, exchange.connection: target}
+        while True:
+            for source in select.select(list(pairs), [], [], 10)[0]:
+                if not (piece := source.recv(65536)):
+                    return
+                pairs[source].sendall(piece)
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
@@ -43,6 +58,33 @@ def test_proxy_password(server: WireServer, connect: Connect, monkeypatch: pytes
 
     assert server.received[0].headers["Proxy-Authorization"] == "Basic dXNlcjpwYXNz"
     assert "Authorization" not in server.received[0].headers
+
+
+def test_https_through_a_proxy(
+    server: WireServer,
+    tls_server: WireServer,
+    authority: trustme.CA,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """A proxy of an https address is told where to connect to, and nothing else."""
+    server.script = tunnel
+    tls_server.will_reply(200, {"safe": True})
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("HTTPS_PROXY", server.base_url.replace("//", "//user:pass@"))
+
+    homeserver = connect(tls_server.base_url, access_token="the-access-token", timeout=10)
+    assert homeserver.uia_request("POST", "/x", {"a": 1})(None) == {"safe": True}
+
+    (told,), (received,) = server.received, tls_server.received
+    assert (told.method, told.path) == ("CONNECT", tls_server.base_url.removeprefix("https://"))
+    assert told.headers["Proxy-Authorization"] == "Basic dXNlcjpwYXNz"
+    assert "Authorization" not in told.headers
+    assert (received.path, received.json) == ("/x", {"a": 1})
+    assert received.headers["Authorization"] == "Bearer the-access-token"
+    assert "Proxy-Authorization" not in received.headers
 
 
 def test_no_proxy(server: WireServer, homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""raise_for_matrix_error, the last line of a request written over requests: real responses, read already or streamed."""
+"""raise_for_matrix_error, with which a hand-written request ends: real responses, read already or streamed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_error(server: WireServer, ask: Ask) -> None:
     """Any other response is a MatrixError with status, body and the seconds of Retry-After."""
     server.will_reply(429, {"errcode": "M_LIMIT_EXCEEDED", "error": "Wait"}, Retry_After="3")
 
-    with pytest.raises(MatrixError, match="^429 M_LIMIT_EXCEEDED: Wait$") as caught:
+    with pytest.raises(MatrixError, match=r"^429 M_LIMIT_EXCEEDED: Wait$") as caught:
         raise_for_matrix_error(ask())
 
     error = caught.value
