@@ -1,0 +1,89 @@
+"""DELETE /devices/{deviceId}, POST /delete_devices, and both by hand, with what is left of the devices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from interactive_auth import Stage, StartAuthStage, handlers
+
+from .account import PASSWORD, Account, Guesses, new_account
+
+ODD_ID = "we/ird é?#%2F"
+
+
+@pytest.mark.parametrize("device_id", ["PLAIN", ODD_ID], ids=["plain", "odd"])
+def test_delete_device(
+    account: Account, by_password: dict[str, StartAuthStage], guesses: Guesses, device_id: str
+) -> None:
+    """The device of that id, however odd, is gone, its access token with it, and no other."""
+    token = account.add_device(device_id)
+
+    response = account.homeserver.delete_device(device_id).authenticate(by_password)
+
+    assert response == {}
+    assert guesses.all_were_needed()
+    assert account.devices() == {account.device_id}
+    assert not account.is_valid(token)
+
+
+def test_delete_devices(account: Account, by_password: dict[str, StartAuthStage], guesses: Guesses) -> None:
+    """All devices named are gone, and no other."""
+    tokens = [account.add_device(device_id) for device_id in ("ONE", "TWO", ODD_ID, "KEPT")]
+
+    response = account.homeserver.delete_devices(["ONE", "TWO", ODD_ID]).authenticate(by_password)
+
+    assert response == {}
+    assert guesses.all_were_needed()
+    assert account.devices() == {account.device_id, "KEPT"}
+    assert [account.is_valid(token) for token in tokens] == [False, False, False, True]
+
+
+def test_delete_a_device_that_is_not_there(account: Account, knows_password: dict[str, StartAuthStage]) -> None:
+    """A device that does not exist is no error, and nothing is deleted for it."""
+    assert account.homeserver.delete_device("NOSUCH").authenticate(knows_password) == {}
+    assert account.devices() == {account.device_id}
+
+
+def test_a_path_by_hand(account: Account, by_password: dict[str, StartAuthStage], guesses: Guesses) -> None:
+    """Any path, method, body and query goes through the same authentication, to the same effect."""
+    account.add_device("ONE")
+    path, query = "/_matrix/client/v3/delete_devices", {"why": "a spring-clean & more"}
+
+    request = account.homeserver.uia_request("post", path, {"devices": ["ONE"]}, query)
+    response = request.authenticate(by_password)
+
+    assert response == {}
+    assert guesses.all_were_needed()
+    assert account.devices() == {account.device_id}
+
+
+def test_a_path_by_hand_without_a_body(account: Account, knows_password: dict[str, StartAuthStage]) -> None:
+    """A request without a body of its own carries the authentication, also by DELETE."""
+    account.add_device("ONE")
+
+    account.homeserver.uia_request("DELETE", "/_matrix/client/v3/devices/ONE").authenticate(knows_password)
+
+    assert account.devices() == {account.device_id}
+
+
+def test_the_password_of_somebody_else(account: Account) -> None:
+    """Right credentials of another user delete nothing, and are asked for again in the same session."""
+    account.add_device("ONE")
+    asked: list[tuple[str | None, str | None, bool]] = []
+    with new_account(account.synapse) as other:
+        names = iter([other.name, account.name])
+
+        def answer(stage: Stage) -> Mapping[str, Any] | None:
+            asked.append(
+                (stage.session, None if stage.error is None else stage.error.error, "ONE" in account.devices())
+            )
+            return handlers.password(next(names), lambda: PASSWORD)(stage)
+
+        account.homeserver.delete_device("ONE").authenticate({"m.login.password": answer})
+
+    session = asked[0][0]
+    assert asked == [(session, None, True), (session, "Invalid auth", True)]
+    assert account.devices() == {account.device_id}

@@ -1,0 +1,58 @@
+"""A server that plays recorded answers, and a clock on which waiting takes no time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from interactive_auth._handover import Clock, Handover
+
+from .recorded import SID
+from .wire import Reply, Sent, Wire, serve
+
+
+class TurnedClock(Clock):
+    """A clock that waiting turns on.
+
+    Attributes:
+        waits: the seconds of each wait so far.
+    """
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def monotonic(self) -> float:
+        return sum(self.waits)
+
+    def wait(self, condition: threading.Condition, seconds: float) -> None:
+        self.waits.append(seconds)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> TurnedClock:
+    """Have everything wait by a clock that is turned on at once."""
+    turned = TurnedClock()
+    monkeypatch.setattr(Handover, "clock", turned)
+    return turned
+
+
+@pytest.fixture
+def play() -> Iterator[Callable[[tuple[Reply, ...]], Wire]]:
+    """Run a server that plays replies one by one, then refuses; token requests are granted, and not kept."""
+    with serve(lambda sent: Reply(500, {})) as wire:
+
+        def start(replies: tuple[Reply, ...]) -> Wire:
+            left = iter(replies)
+
+            def answer(sent: Sent) -> Reply:
+                if sent.path.endswith("/requestToken"):
+                    wire.sent.remove(sent)
+                    return Reply(200, {"sid": SID})
+                return next(left, Reply(418, {"errcode": "NO_MORE_WAS_EXPECTED"}))
+
+            wire.answer = answer
+            return wire
+
+        yield start
