@@ -171,6 +171,7 @@ def json_server(answer: Answer) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet, or the other side waits for its delayed acknowledgement
 
         def do_GET(self) -> None:
             url = urlsplit(self.path)

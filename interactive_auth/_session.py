@@ -133,6 +133,9 @@ class UIASession:
         if error.http_status == 403 and error.errcode == "M_FORBIDDEN" and submitted == AuthType.PASSWORD:
             # Dendrite's /account/password and /keys/device_signing/upload answer a wrong password so.
             return self._reject(submitted, error) if not _has_flows(error) else Reply.FAILURE
+        if submitted is not None:
+            # Whatever is wrong now, it is not what was wrong with the answer before.
+            self.errors.pop(submitted, None)
         return classify_failure(error)
 
     def _receive_401(self, error: MatrixError, submitted: str | None) -> Reply:

@@ -82,8 +82,9 @@ class Shared(Generic[T]):
             What the answer means, and the answer itself if it is no success.
         """
         try:
-            # A copy: a do_request that changes its argument must not change what is sent again.
-            self.response.append(self.do_request(None if auth is None else dict(auth)))
+            # A copy: a do_request that changes its argument must not change what is sent again. An empty dict says
+            # nothing, and the Conduit family refuses it.
+            self.response.append(self.do_request(dict(auth) if auth else None))
         except FAILURES as failure:
             self.conceal(failure, auth)
             with_session = auth is not None and "session" in auth
