@@ -83,7 +83,14 @@ def run(title: str, replacements: dict[str, str] | None = None) -> dict[str, Any
 
 def test_every_block_has_a_test() -> None:
     """No code block of the README goes untested."""
-    tested = {"The shortest script", "In a script", "In a bot", "In a notebook", "With another HTTP client"}
+    tested = {
+        "The shortest script",
+        "In a script",
+        "In a bot",
+        "In a notebook",
+        "With another HTTP client",
+        "Every stage and every endpoint",
+    }
 
     assert set(BLOCKS) == tested
     assert README.read_text().count(".. code-block:: python") == len(tested)
@@ -188,3 +195,28 @@ def test_another_client_reaches_the_server(answered: Synapse, device: tuple[str,
         client["auth"].attempt_auth()
 
     assert caught.value.http_status == 400  # the keys that are elided in the README are none
+
+
+def test_the_console_registers(
+    answered: Synapse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The mapping that asks a person needs the person for nothing but the token."""
+    monkeypatch.setattr(getpass, "getpass", lambda prompt: "a-token")
+
+    account = run("Every stage and every endpoint", {'"alice"': '"console"'})["account"]
+
+    assert account["user_id"] == f"@console:{answered.server_name}"
+    assert "Step 1 of 2: registration token" in capsys.readouterr().out
+
+
+def test_every_test_that_is_named_exists() -> None:
+    """The tables of stages and endpoints name tests that are there, and have no empty cell."""
+    text = README.read_text()
+    sources = "".join(path.read_text() for path in README.parent.glob("tests/**/test_*.py"))
+    tables = text[text.index("Every stage and every endpoint") : text.index("Errors, and what to do")]
+
+    named = re.findall(r"``(test_\w+)``", tables)
+
+    assert len(named) == 10 * 3 + 10
+    assert [name for name in named if f"def {name}(" not in sources] == []
+    assert re.search(r"^   [* ] - *$", tables, re.MULTILINE) is None
