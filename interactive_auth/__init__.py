@@ -3,7 +3,8 @@
 Public names only; each is documented where it is defined.
 """
 
-from . import handlers
+import typing as _typing
+
 from ._auth import InteractiveAuth
 from ._errors import (
     AuthCancelledError,
@@ -55,8 +56,21 @@ __all__ = [
     "StageFailedError",
     "StartAuthStage",
     "UIARequest",
+    "console",
     "handlers",
     "raise_for_matrix_error",
 ]
 
 __version__ = "0.1.0"
+
+if _typing.TYPE_CHECKING:
+    from . import console, handlers
+
+
+def __getattr__(name: str) -> _typing.Any:
+    """Import the rooms that not every program enters when they are first asked for (PEP 562)."""
+    if name in ("console", "handlers"):
+        from importlib import import_module
+
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,7 +24,6 @@ from ._checks import (
 from ._errors import plain
 from ._handover import Submission
 from ._loop import Attempt
-from ._session import UIASession
 from ._shared import Shared, make_client_secret
 from ._threepid import Threepid
 from ._types import (
@@ -136,7 +135,6 @@ class InteractiveAuth(Generic[T]):
             poll_interval=check_seconds("poll_interval", poll_interval),
             poll_timeout=None if poll_timeout is None else check_seconds("poll_timeout", poll_timeout),
             retry=retry,
-            session=UIASession(),
         )
         self._take_over(check_mapping("auth_data", {} if auth_data is None else auth_data))
         session_id = check_text("session_id", session_id)

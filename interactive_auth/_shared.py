@@ -9,7 +9,6 @@ import secrets
 import string
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from ._checks import Handlers
@@ -33,7 +32,6 @@ def make_client_secret() -> str:
     return secrets.token_bytes(_SECRET_LENGTH).translate(_LETTERS).decode("ascii")
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Shared(Generic[T]):
     """The checked arguments of an InteractiveAuth, and the state that outlives an attempt.
 
@@ -44,20 +42,35 @@ class Shared(Generic[T]):
         response: the response, in a list of its own since it may be anything; empty before the success.
     """
 
-    do_request: DoRequest[T]
-    handlers: Handlers
-    supported: frozenset[str] | None
-    threepids: dict[str, Threepid]
-    identity_server: dict[str, str]
-    secret: str
-    busy_changed: BusyChanged | None
-    max_attempts: int | None
-    poll_interval: float
-    poll_timeout: float | None
-    retry: RetryPolicy | None
-    session: UIASession
-    handover: Handover = field(default_factory=Handover)
-    response: list[T] = field(default_factory=list)
+    def __init__(
+        self,
+        *,
+        do_request: DoRequest[T],
+        handlers: Handlers,
+        supported: frozenset[str] | None,
+        threepids: dict[str, Threepid],
+        identity_server: dict[str, str],
+        secret: str,
+        busy_changed: BusyChanged | None,
+        max_attempts: int | None,
+        poll_interval: float,
+        poll_timeout: float | None,
+        retry: RetryPolicy | None,
+    ) -> None:
+        self.do_request = do_request
+        self.handlers = handlers
+        self.supported = supported
+        self.threepids = threepids
+        self.identity_server = identity_server
+        self.secret = secret
+        self.busy_changed = busy_changed
+        self.max_attempts = max_attempts
+        self.poll_interval = poll_interval
+        self.poll_timeout = poll_timeout
+        self.retry = retry
+        self.session = UIASession()
+        self.handover = Handover()
+        self.response: list[T] = []
 
     def session_auth(self) -> dict[str, Any] | None:
         """Return the auth dict that only names the session, None if there is none to name."""
