@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import zlib
 from collections.abc import Iterable, Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
@@ -15,14 +16,21 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from ._checks import type_error
-from ._errors import MatrixError, ServerProtocolError, printable
+from ._errors import HomeserverConnectionError, MatrixError, ServerProtocolError, printable
 
 #: The largest body that is read, in bytes; real answers to these endpoints stay far below.
 MAX_BODY = 8 * 1024 * 1024
 #: How much of a body is asked for at a time.
 CHUNK = 64 * 1024
+#: What is decompressed here: zlib tells the two apart by itself.
+_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})
+#: As often a body may be compressed; a server that did it more often would only want to keep its clients busy.
+_MOST_ENCODINGS = 3
+_ANY_ZLIB = 32 + zlib.MAX_WBITS
 #: Where a response keeps what its Location header said, once that is hidden from requests.
 REDIRECT = "X-Interactive-Auth-Redirect"
 
@@ -53,6 +61,7 @@ def raise_for_matrix_error(response: requests.Response) -> dict[str, Any]:
     Raises:
         MatrixError: the answer is no success; with its status, body and the seconds of its ``Retry-After``.
         ServerProtocolError: a success whose body is no JSON object, or is too large.
+        HomeserverConnectionError: the body of a streamed answer broke off.
         TypeError: ``response`` is no ``requests.Response``.
     """
     if not isinstance(response, requests.Response):
@@ -61,16 +70,82 @@ def raise_for_matrix_error(response: requests.Response) -> dict[str, Any]:
     url = urlsplit(response.url or "")
     # Neither the query nor a user name of the URL is fit for a message.
     address = f"{url.scheme}://{url.hostname}{'' if url.port is None else f':{url.port}'}{url.path}"
-    answer = Answer(response.status_code, response.headers, read_body(response.iter_content(CHUNK), math.inf))
-    return check_answer(answer, (request and request.method) or "the request to", address)
+    method = (request and request.method) or "the request to"
+    try:
+        answer = read_response(response, math.inf)
+    except (requests.RequestException, HTTPError, OSError) as failure:
+        reason = reason_of(failure, math.inf)
+    else:
+        return check_answer(answer, method, address)
+    raise HomeserverConnectionError(f"{method} {address} got no answer: {reason}")
 
 
-def read_body(pieces: Iterable[bytes], seconds: float) -> bytes | None:
-    """Read a body, None if it is larger than any answer of a homeserver's.
+def reason_of(failure: BaseException, seconds: float) -> str:
+    """Say why a request failed, without the URL that requests and urllib3 put into their messages."""
+    cause: BaseException | None = failure
+    while cause is not None:
+        failure = cause
+        inner = (getattr(cause, "reason", None), *cause.args, cause.__cause__)
+        cause = next((error for error in inner if isinstance(error, BaseException)), None)
+    if isinstance(failure, (TimeoutError, requests.Timeout, ReadTimeoutError)):
+        return f"it took more than {seconds:g} seconds"
+    # The words of other kinds may be those of the server, and quote what it was sent.
+    if isinstance(failure, OSError) and not isinstance(failure, requests.RequestException) and str(failure):
+        return printable(str(failure), 200)
+    return type(failure).__name__
+
+
+def read_response(response: requests.Response, seconds: float) -> Answer:
+    """Read a response of requests', within bounds; what is not read to its end is closed.
 
     Raises:
-        TimeoutError: it has taken more than ``seconds``, however steadily it came.
+        TimeoutError: the body has taken more than ``seconds``, however steadily it came.
+        OSError: it broke off, or cannot be decompressed.
     """
+    raw = response.raw
+    encoding = response.headers.get("Content-Encoding")
+    streamed = isinstance(raw, BaseHTTPResponse) and hasattr(raw, "read1") and not response._content_consumed
+    content = None
+    try:
+        if streamed and _ENCODINGS.issuperset(_encodings(encoding or "")):
+            content = read_raw(raw, encoding, seconds)
+        else:
+            content = _read(response.iter_content(CHUNK), seconds)
+    finally:
+        if content is None:
+            response.close()
+    return Answer(response.status_code, response.headers, content)
+
+
+def read_raw(raw: BaseHTTPResponse, encoding: str | None, seconds: float) -> bytes | None:
+    """Read a body as it comes from the network, None if it is larger than any answer of a homeserver's.
+
+    It is decompressed as a whole: urllib3 would wait for ever for something to come out of a stream that is dripped.
+
+    Raises:
+        TimeoutError: the body has taken more than ``seconds``, however steadily it came.
+        OSError: it broke off, or cannot be decompressed.
+    """
+    read = getattr(raw, "read1", raw.read)
+    content = _read(iter(lambda: read(CHUNK, decode_content=False), b""), seconds)
+    if content is None or encoding is None:
+        return content
+    names = _encodings(encoding)
+    if len(names) > _MOST_ENCODINGS or not _ENCODINGS.issuperset(names):
+        raise OSError("the body is compressed in a way that was not asked for")
+    for _ in names:
+        try:
+            content = zlib.decompressobj(_ANY_ZLIB).decompress(content, MAX_BODY + 1)
+        except zlib.error:
+            raise OSError("the body cannot be decompressed") from None
+    return content if len(content) <= MAX_BODY else None
+
+
+def _encodings(header: str) -> list[str]:
+    return [name.strip().lower() for name in header.split(",") if name.strip() not in ("", "identity")]
+
+
+def _read(pieces: Iterable[bytes], seconds: float) -> bytes | None:
     deadline = time.monotonic() + seconds
     chunks, size = [], 0
     for chunk in pieces:

@@ -5,10 +5,9 @@ What must not be here: endpoints, anything about authentication stages, and the 
 
 from __future__ import annotations
 
-import http.client
 import ipaddress
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,19 +15,20 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar, get_cookie_header
-from urllib3 import BaseHTTPResponse, HTTPConnectionPool
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3 import HTTPConnectionPool
+from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout
 
-from ._answers import CHUNK, REDIRECT, Answer, check_answer, read_body
+from ._answers import REDIRECT, Answer, check_answer, read_raw, read_response, reason_of
 from ._checks import check_required_text
-from ._errors import HomeserverConnectionError, MatrixError, printable
+from ._errors import HomeserverConnectionError, MatrixError
 
 #: As many connections are kept as threads are expected to share one homeserver.
 _POOL = 32
 #: As many targets are kept prepared; a program that talks to more at a time prepares some of them again.
 _MOST_PREPARED = 64
-_JSON = {"Content-Type": "application/json"}
+#: No encoding is asked for but those that ``_answers`` can bound.
+_HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "gzip, deflate"}
 
 
 class _Token(AuthBase):
@@ -104,7 +104,7 @@ class Transport(ABC):
         try:
             answer = self._exchange(target, None if body is None else body.encode("ascii"), token)
         except (requests.RequestException, HTTPError, OSError) as failure:
-            reason = self._reason(failure)
+            reason = reason_of(failure, self.timeout)
         else:
             try:
                 return check_answer(answer, target.method, target.address)
@@ -113,20 +113,6 @@ class Transport(ABC):
                 raise
         # Raised out here it has no context: a requests exception holds the request, and with it what was sent.
         raise HomeserverConnectionError(f"{target.method} {target.address} got no answer: {reason}")
-
-    def _reason(self, failure: BaseException) -> str:
-        """Say why a request failed, without the URL that requests and urllib3 put into their messages."""
-        cause: BaseException | None = failure
-        while cause is not None:
-            failure = cause
-            inner = (getattr(cause, "reason", None), *cause.args, cause.__cause__)
-            cause = next((error for error in inner if isinstance(error, BaseException)), None)
-        if isinstance(failure, (TimeoutError, requests.Timeout, ReadTimeoutError)):
-            return f"it took more than {self.timeout:g} seconds"
-        plain = isinstance(failure, (OSError, http.client.HTTPException))
-        if plain and not isinstance(failure, requests.RequestException) and str(failure):
-            return printable(str(failure), 200)
-        return type(failure).__name__
 
 
 class SessionTransport(Transport):
@@ -145,7 +131,7 @@ class SessionTransport(Transport):
         request = requests.Request(
             target.method,
             target.address,
-            headers={} if body is None else _JSON,
+            headers=_HEADERS,
             data=body,
             params=dict(target.params),
             # A session with an auth of its own keeps it where no access token has to be sent.
@@ -161,8 +147,7 @@ class SessionTransport(Transport):
             if error.response is None:
                 raise
             response = error.response
-        with response:
-            return Answer(response.status_code, response.headers, read_body(response.iter_content(CHUNK), self.timeout))
+        return read_response(response, self.timeout)
 
 
 class _Prepared(NamedTuple):
@@ -217,21 +202,20 @@ class OwnTransport(Transport):
             preload_content=False,
             decode_content=False,
         )
+        content = None
         try:
             if "Set-Cookie" in response.headers:
                 extract_cookies_to_jar(cookies, prepared.request, response)
-            content = read_body(_pieces(response), self.timeout)
+            content = read_raw(response, response.headers.get("Content-Encoding"), self.timeout)
+        finally:
             if content is None:
-                response.close()
-        except BaseException:
-            response.close()  # what is left of the answer must not be taken for the next one
-            raise
+                response.close()  # what is left of the answer must not be taken for the next one
         return Answer(response.status, response.headers, content)
 
     def _prepare(self, target: Target) -> _Prepared:
         session, adapter = self._session, self._adapter
         plain = requests.Request(
-            target.method, target.address, headers=_JSON, params=list(target.params), auth=_Token(None)
+            target.method, target.address, headers=_HEADERS, params=list(target.params), auth=_Token(None)
         )
         request = session.prepare_request(plain)
         url = request.url or ""
@@ -250,13 +234,6 @@ class OwnTransport(Transport):
 def open_transport(base_url: str, timeout: float, session: requests.Session | None) -> Transport:
     """Return a transport that sends by ``session``, or by connections of its own if it is None."""
     return OwnTransport(base_url, timeout) if session is None else SessionTransport(base_url, timeout, session)
-
-
-def _pieces(response: BaseHTTPResponse) -> Iterator[bytes]:
-    """Yield a body as it arrives: a server that drips it must not hold a piece back until it is large."""
-    read = getattr(response, "read1", None) or response.read
-    while piece := read(CHUNK, decode_content=True):
-        yield piece
 
 
 def check_base_url(value: object, *, allow_insecure_http: bool) -> str:
