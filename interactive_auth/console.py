@@ -7,6 +7,7 @@ and ``getpass.getpass``, which a notebook replaces by its own, and shown by ``pr
 from __future__ import annotations
 
 import getpass
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -163,8 +164,9 @@ def _ask_secret(prompt: str) -> str:
 def _read(read: Callable[[str], str], prompt: str) -> str:
     """Read a line, or say that there is nobody to ask."""
     try:
-        return read(prompt)
-    except (EOFError, NotImplementedError):  # a closed standard input; a kernel whose front end has none
+        if sys.stdin is not None:  # as it is when the program was started with it closed
+            return read(prompt)
+    except (EOFError, NotImplementedError):  # at its end; a kernel whose front end has none
         pass
     raise RuntimeError(
         f"there is no standard input to ask a person by ({prompt.strip(' :')}): "

@@ -1,0 +1,240 @@
+"""console.handlers for every stage type there is: what the person reads, is asked, and what is sent for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from interactive_auth import AuthType, Homeserver, InteractiveAuth, MatrixError, ServerProtocolError, console
+
+SESSION = {"session": "a-session"}
+PAGE = "https://matrix.example.org/_matrix/client/v3/auth/{}/fallback/web?session=a-session"
+DONE = "When the page says that you are done, press Enter: "
+PARAMS: dict[str, Any] = {
+    AuthType.TERMS: {
+        "policies": {"tos": {"version": "1", "en": {"name": "Rules", "url": "https://example.org/rules"}}}
+    },
+    AuthType.OAUTH: {"url": "https://example.org/approve"},
+    AuthType.UNSTABLE_OAUTH: {"url": "https://example.org/approve"},
+}
+
+
+class OneStage:
+    """A homeserver that demands one stage, and takes the first answer to it, or the first poll, as its completion.
+
+    Attributes:
+        answered: the auth dict that it took.
+    """
+
+    def __init__(self, stage: str, params: Mapping[str, Any] | None = None) -> None:
+        self._challenge = {**SESSION, "flows": [{"stages": [stage]}], "params": {stage: params or {}}}
+        self.answered: dict[str, Any] | None = None
+
+    def __call__(self, auth: dict[str, Any] | None) -> str:
+        """Answer a request."""
+        if auth is None:
+            raise MatrixError(401, self._challenge)
+        self.answered = auth
+        return "done"
+
+
+@pytest.fixture
+def homeserver() -> Iterator[Homeserver]:
+    with Homeserver("https://matrix.example.org") as made:
+        yield made
+
+
+def test_every_stage_type_has_a_callback_of_its_own(homeserver: Homeserver) -> None:
+    """All that is asked of a person has its own entry, dummy is not asked, and "*" serves what servers make up."""
+    callbacks = console.handlers(homeserver)
+
+    assert set(callbacks) == {stage.value for stage in AuthType if stage is not AuthType.DUMMY} | {"*"}
+    assert all(callable(callback) for callback in callbacks.values())
+
+
+def test_handlers_of_no_homeserver_are_refused_at_once() -> None:
+    """A wrong argument is a TypeError where it is passed, not when the stage comes."""
+    with pytest.raises(TypeError, match="homeserver must be a Homeserver, not str"):
+        console.handlers("https://matrix.example.org")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("stage", "answers", "prompts", "printed", "sent"),
+    [
+        pytest.param(
+            AuthType.PASSWORD,
+            ["alice", "a-password"],
+            ["User name: ", "[Password: ]"],
+            ["Step 1 of 1: password"],
+            {"identifier": {"type": "m.id.user", "user": "alice"}, "password": "a-password"},
+        ),
+        *(
+            pytest.param(
+                stage,
+                ["", "a-token"],
+                ["[Registration token: ]", "[Registration token: ]"],
+                ["Step 1 of 1: registration token"],
+                {"token": "a-token"},
+            )
+            for stage in (AuthType.REGISTRATION_TOKEN, AuthType.UNSTABLE_REGISTRATION_TOKEN)
+        ),
+        pytest.param(
+            AuthType.TERMS,
+            [" Yes "],
+            ["Do you accept? (y/N) "],
+            ["Step 1 of 1: terms of service", "Rules:", "https://example.org/rules"],
+            {},
+        ),
+    ],
+)
+def test_stage_that_is_answered(
+    stage: AuthType,
+    answers: list[str],
+    prompts: list[str],
+    printed: list[str],
+    sent: dict[str, Any],
+    homeserver: Homeserver,
+    answer: Callable[..., list[str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The person reads which step it is, and what is typed goes to the server, and nowhere else."""
+    server = OneStage(stage, PARAMS.get(stage))
+    asked = answer(*answers)
+
+    assert InteractiveAuth(server, console.handlers(homeserver)).attempt_auth() == "done"
+
+    assert server.answered == {"type": stage.value, **sent, **SESSION}
+    assert asked == prompts
+    assert capsys.readouterr().out.splitlines() == printed
+
+
+@pytest.mark.parametrize(
+    ("stage", "step", "url", "polled"),
+    [
+        (AuthType.RECAPTCHA, "captcha", PAGE.format(AuthType.RECAPTCHA), SESSION),
+        (AuthType.SSO, "single sign-on", PAGE.format(AuthType.SSO), SESSION),
+        (AuthType.UNSTABLE_SSO, "single sign-on", PAGE.format(AuthType.UNSTABLE_SSO), SESSION),
+        (AuthType.OAUTH, "approval", "https://example.org/approve", {"type": "m.oauth", **SESSION}),
+        (AuthType.UNSTABLE_OAUTH, "approval", "https://example.org/approve", {"type": "m.oauth", **SESSION}),
+        ("com.example.magic", "com.example.magic", PAGE.format("com.example.magic"), SESSION),
+    ],
+)
+@pytest.mark.parametrize("open_browser", [False, True])
+def test_stage_that_is_done_on_a_page(
+    stage: str,
+    step: str,
+    url: str,
+    polled: dict[str, str],
+    open_browser: bool,
+    homeserver: Homeserver,
+    answer: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The page's address is printed on a line of its own, opened only if that was wanted, and Enter polls at once."""
+    server = OneStage(stage, PARAMS.get(stage))
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    asked = answer("")
+    callbacks = console.handlers(homeserver, open_browser=open_browser)
+
+    assert InteractiveAuth(server, callbacks, poll_interval=600.0, poll_timeout=20.0).attempt_auth() == "done"
+
+    assert server.answered == polled
+    assert asked == [DONE]
+    assert opened == ([url] if open_browser else [])
+    assert capsys.readouterr().out.splitlines() == [f"Step 1 of 1: {step}", "Open this page in a browser:", url]
+
+
+@pytest.mark.parametrize(
+    ("stage", "inputs", "prompts", "step"),
+    [
+        (
+            AuthType.EMAIL,
+            {"email_address": "alice@example.org"},
+            ["Open the link in the mail, then press Enter (r and Enter sends the mail again): "],
+            "email address",
+        ),
+        (
+            AuthType.MSISDN,
+            {"phone_country": "GB", "phone_number": "07700900001"},
+            ["Open the link in the SMS, then press Enter: "],
+            "phone number",
+        ),
+    ],
+)
+def test_stage_that_is_done_by_a_link(
+    stage: AuthType,
+    inputs: Any,
+    prompts: list[str],
+    step: str,
+    homeserver: Homeserver,
+    answer: Callable[..., list[str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A server that names nowhere to send a code to gets a person who opens a link, and Enter polls at once."""
+    server = OneStage(stage)
+    asked = answer("")
+
+    done = InteractiveAuth(
+        server,
+        console.handlers(homeserver),
+        inputs=inputs,
+        request_email_token=lambda *arguments: {"sid": "a-sid"},
+        request_msisdn_token=lambda *arguments: {"sid": "a-sid"},
+        client_secret="a-secret",
+        poll_interval=600.0,
+        poll_timeout=20.0,
+    ).attempt_auth()
+
+    assert done == "done"
+    creds = {"sid": "a-sid", "client_secret": "a-secret"}
+    assert server.answered == {"type": stage.value, "threepid_creds": creds, **SESSION}
+    assert asked == prompts
+    assert capsys.readouterr().out.splitlines() == [f"Step 1 of 1: {step}"]
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "javascript:alert(1)", 5, None])
+def test_approval_at_an_address_that_is_no_web_page(
+    url: object, homeserver: Homeserver, answer: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that names no http(s) page gets nobody to open it, and is told to have broken the protocol."""
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    asked = answer()
+    callbacks = console.handlers(homeserver, open_browser=True)
+
+    with pytest.raises(ServerProtocolError, match=r"m\.oauth"):
+        InteractiveAuth(OneStage(AuthType.OAUTH, {"url": url}), callbacks).attempt_auth()
+
+    assert (asked, opened) == ([], [])
+
+
+def test_servers_words_cannot_steer_the_terminal(
+    homeserver: Homeserver, answer: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Control characters in a reason, a policy's name or its address are not printed as they are."""
+    stage = "m.login.registration_token"
+    challenge = {**SESSION, "flows": [{"stages": [stage, AuthType.TERMS.value]}]}
+    document = {"name": "Rules\x1b[2J", "url": "https://example.org/\x1b[2J\nStep 9 of 9: password"}
+    params = {"params": {AuthType.TERMS.value: {"policies": {"tos": {"version": "1", "en": document}}}}}
+    replies: list[dict[str, Any]] = [
+        challenge,
+        {**challenge, "errcode": "M_UNAUTHORIZED", "error": "No\x1b]0;title\x07\nStep 9 of 9: password"},
+        {**challenge, **params, "completed": [stage]},
+    ]
+
+    def send(auth: dict[str, Any] | None) -> str:
+        if replies:
+            raise MatrixError(401, replies.pop(0))
+        return "done"
+
+    answer("wrong", "right", "y")
+
+    assert InteractiveAuth(send, console.handlers(homeserver)).attempt_auth() == "done"
+
+    out = capsys.readouterr().out
+    assert [character for character in out if ord(character) < 32 and character != "\n"] == []
+    assert "Step 9 of 9: password" not in out.splitlines()

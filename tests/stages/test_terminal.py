@@ -1,0 +1,204 @@
+"""console.handlers in a real terminal: a pseudo-terminal with a program in it, and a person who types."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from throwaway_synapse import Synapse
+
+import interactive_auth
+
+REGISTER = """
+import getpass, sys
+from interactive_auth import Homeserver, console
+
+with Homeserver(sys.argv[1]) as homeserver:
+    request = homeserver.register(sys.argv[2], getpass.getpass("New password: "))
+    print("Registered", request.authenticate(console.handlers(homeserver))["user_id"])
+"""
+LOG_OUT = """
+import sys
+from interactive_auth import Homeserver, console
+
+with Homeserver(sys.argv[1], access_token=sys.argv[2]) as homeserver:
+    request = homeserver.delete_device(sys.argv[3])
+    request.authenticate(console.handlers(homeserver))
+    print("Logged out")
+"""
+ASK = """
+import sys
+from interactive_auth import Homeserver, InteractiveAuth, MatrixError, console
+
+def send(auth):
+    raise MatrixError(401, {"session": "a-session", "flows": [{"stages": [sys.argv[1]]}]})
+
+try:
+    InteractiveAuth(send, console.handlers(Homeserver("https://matrix.example.org"))).attempt_auth()
+except Exception as error:
+    print(f"{type(error).__name__}: {error}")
+    sys.exit(1)
+"""
+PACKAGES = str(Path(interactive_auth.__file__).parents[1])
+#: The leader of a session without a terminal gets the first that it opens: there getpass.getpass then asks.
+TAKE_TERMINAL = "import os; os.close(os.open(os.ttyname(0), os.O_RDWR))\n"
+
+
+class Terminal:
+    """A terminal with a program in it.
+
+    Attributes:
+        shown: all that has stood on the screen so far.
+    """
+
+    def __init__(self, code: str, *arguments: str) -> None:
+        self._person, program = pty.openpty()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", TAKE_TERMINAL + code, *arguments],
+            stdin=program,
+            stdout=program,
+            stderr=program,
+            env={**os.environ, "PYTHONPATH": PACKAGES},
+            start_new_session=True,
+        )
+        os.close(program)
+        self.shown = ""
+        self._read = 0
+
+    def wait_for(self, text: str, timeout: float = 30.0) -> None:
+        """Return when the text has appeared since the last time that something was waited for."""
+        deadline = time.monotonic() + timeout
+        while (found := self.shown.find(text, self._read)) < 0:
+            assert self._receive(deadline - time.monotonic()), f"no {text!r} in {self.shown!r}"
+        self._read = found + len(text)
+
+    def type(self, line: str) -> None:
+        """Type a line, and press Enter."""
+        os.write(self._person, f"{line}\n".encode())
+
+    def wait_for_end(self, timeout: float = 30.0) -> int:
+        """Return the program's exit status."""
+        deadline = time.monotonic() + timeout
+        while self._receive(deadline - time.monotonic()):
+            pass
+        return self._process.wait(max(deadline - time.monotonic(), 1))
+
+    def close(self) -> None:
+        """End the program, and close the terminal."""
+        self._process.kill()
+        self._process.wait()
+        os.close(self._person)
+
+    def _receive(self, seconds: float) -> bool:
+        """Take in what the program prints, False if it is over or nothing came in time."""
+        if not select.select([self._person], [], [], max(seconds, 0))[0]:
+            return False
+        try:
+            received = os.read(self._person, 4096)
+        except OSError:  # Linux's way to say that the program has closed its side
+            return False
+        self.shown += received.decode()
+        return bool(received)
+
+
+@pytest.fixture
+def open_terminal() -> Iterator[Callable[..., Terminal]]:
+    """Run programs in terminals, which are closed after the test."""
+    opened: list[Terminal] = []
+
+    def start(code: str, *arguments: str) -> Terminal:
+        opened.append(Terminal(code, *arguments))
+        return opened[-1]
+
+    yield start
+    for terminal in opened:
+        terminal.close()
+
+
+def test_registering_in_a_terminal(
+    token_server: Synapse,
+    open_terminal: Callable[..., Terminal],
+    new_token: Callable[[Synapse], str],
+    uses_of: Callable[[Synapse, str], int],
+    exists: Callable[[Synapse, str], bool],
+    name: str,
+    password: str,
+    user_id: str,
+) -> None:
+    """A wrong token, then the right one: the reason is shown, the account made, and no secret is ever echoed."""
+    token = new_token(token_server)
+    terminal = open_terminal(REGISTER, token_server.base_url, name)
+
+    terminal.wait_for("New password: ")
+    terminal.type(password)
+    terminal.wait_for("Step 1 of 2: registration token\r\nRegistration token: ")
+    terminal.type("no-such-token")
+    terminal.wait_for("The server said: Invalid registration token\r\nRegistration token: ")
+    terminal.type(token)
+    terminal.wait_for(f"Registered {user_id}\r\n")
+
+    assert terminal.wait_for_end() == 0
+    assert exists(token_server, user_id)
+    assert uses_of(token_server, token) == 1
+    for secret in (password, "no-such-token", token):
+        assert secret not in terminal.shown
+
+
+def test_logging_out_in_a_terminal(
+    open_server: Synapse,
+    open_terminal: Callable[..., Terminal],
+    devices_of: Callable[..., list[str]],
+    name: str,
+    password: str,
+) -> None:
+    """A wrong password, then the right one: the user's name is echoed, the passwords are not, the device is gone."""
+    account = open_server.add_user(name, password)
+    terminal = open_terminal(LOG_OUT, open_server.base_url, account["access_token"], account["device_id"])
+
+    terminal.wait_for("User name: ")
+    terminal.type(name)
+    terminal.wait_for("Password: ")
+    terminal.type("a-wrong-guess")
+    terminal.wait_for("The server said: Invalid username or password\r\n")
+    terminal.wait_for("User name: ")
+    terminal.type(name)
+    terminal.wait_for("Password: ")
+    terminal.type(password)
+    terminal.wait_for("Logged out\r\n")
+
+    assert terminal.wait_for_end() == 0
+    assert devices_of(open_server, account) == []
+    assert name in terminal.shown
+    for secret in (password, "a-wrong-guess"):
+        assert secret not in terminal.shown
+
+
+@pytest.mark.parametrize("redirection", ["</dev/null", "<&-"])
+@pytest.mark.parametrize(
+    ("stage", "prompt"),
+    [("m.login.registration_token", "Registration token"), ("m.login.terms", "Do you accept? (y/N)")],
+)
+def test_program_without_a_standard_input(stage: str, prompt: str, redirection: str) -> None:
+    """A daemon's empty or closed standard input ends the attempt at once, with an error that says what to do."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-c", ASK, stage],
+        env={**os.environ, "PYTHONPATH": PACKAGES},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        start_new_session=True,  # without a terminal to fall back to
+        check=False,
+    )
+
+    assert done.stdout.splitlines()[-1].endswith(
+        f"RuntimeError: there is no standard input to ask a person by ({prompt}): "
+        "run it in a terminal, or give callbacks that do not ask"
+    )
+    assert done.returncode == 1
