@@ -114,7 +114,9 @@ class SmsGateway(Inbox):
         """Answer a request of Synapse's (identity service API, in its old version 1)."""
         if path.endswith("/validate/msisdn/requestToken"):
             number = "44" + sent["phone_number"].lstrip("0")
-            known = (s for s in self._sessions.values() if (s["secret"], s["number"]) == (sent["client_secret"], number))
+            known = (
+                s for s in self._sessions.values() if (s["secret"], s["number"]) == (sent["client_secret"], number)
+            )
             session = next(known, None) or {"sid": f"sid{next(self._numbers)}", "attempt": 0, "valid": False}
             if sent["send_attempt"] > session["attempt"]:
                 session.update(secret=sent["client_secret"], number=number, code=str(next(self._numbers)))
@@ -192,7 +194,7 @@ def json_server(answer: Answer) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (its name)
+        def log_message(self, format: str, *args: Any) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -12,15 +12,18 @@ import zlib
 from collections.abc import Iterable, Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
-from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.response import HTTPResponse
 
 from ._checks import type_error
 from ._errors import HomeserverConnectionError, MatrixError, ServerProtocolError, printable
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse  # new in urllib3 2
 
 #: The largest body that is read, in bytes; real answers to these endpoints stay far below.
 MAX_BODY = 8 * 1024 * 1024
@@ -104,7 +107,7 @@ def read_response(response: requests.Response, seconds: float) -> Answer:
     """
     raw = response.raw
     encoding = response.headers.get("Content-Encoding")
-    streamed = isinstance(raw, BaseHTTPResponse) and hasattr(raw, "read1") and not response._content_consumed
+    streamed = isinstance(raw, HTTPResponse) and hasattr(raw, "read1") and not response._content_consumed
     content = None
     try:
         if streamed and _ENCODINGS.issuperset(_encodings(encoding or "")):

@@ -177,8 +177,7 @@ class OwnTransport(Transport):
         for manager in (self._adapter.poolmanager, *self._adapter.proxy_manager.values()):
             # urllib3 only forgets its pools, and the traceback of an error may keep one, and its socket, alive.
             for key in manager.pools.keys():  # noqa: SIM118 (it is no dict)
-                if (pool := manager.pools.get(key)) is not None:
-                    pool.close()
+                manager.pools[key].close()
         self._adapter.close()
         self._session.close()
 

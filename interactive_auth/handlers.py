@@ -334,19 +334,20 @@ def _request_token(
     shared = current()
     threepid: Threepid = shared.threepids[kind]
     fitted, asked = _fit(ask, 1), stage
-    for attempt in range(1, _TRIES + 1):
+    refused = 0
+    while True:
         address = tuple(check_required_text("an address", part) for part in read(fitted(asked)))
         try:
             shared.request_token(threepid, address)
         except MatrixError as error:
-            if attempt == _TRIES or error.http_status not in (400, 403):
+            refused += 1
+            if refused == _TRIES or error.http_status not in (400, 403):
                 raise
-            asked = replace(stage, attempt=attempt + 1, error=error)
+            asked = replace(stage, attempt=refused + 1, error=error)
         else:
-            break
-    return replace(
-        stage,
-        params=shared.stage_params(kind) or {},
-        email_sid=shared.threepids[AuthType.EMAIL].sid,
-        msisdn_sid=shared.threepids[AuthType.MSISDN].sid,
-    )
+            return replace(
+                stage,
+                params=shared.stage_params(kind) or {},
+                email_sid=shared.threepids[AuthType.EMAIL].sid,
+                msisdn_sid=shared.threepids[AuthType.MSISDN].sid,
+            )

@@ -129,7 +129,7 @@ def test_the_script_says_why_it_failed(
     user_id, replacements = device
     monkeypatch.setattr(getpass, "getpass", lambda prompt: "wrong")
 
-    with pytest.raises(SystemExit, match="still logged in: m.login.password was rejected 3 times"):
+    with pytest.raises(SystemExit, match=r"still logged in: m\.login\.password was rejected 3 times"):
         run("In a script", replacements)
 
     assert "OLDDEVICE" in devices_of(answered, user_id)

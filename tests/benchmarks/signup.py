@@ -164,7 +164,8 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     options = parser.parse_args()
     server = subprocess.Popen([sys.executable, str(SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert server.stdin is not None and server.stdout is not None
+    assert server.stdin is not None
+    assert server.stdout is not None
     try:
         figures = run(int(server.stdout.readline()), options.repeats, options.count)
     finally:

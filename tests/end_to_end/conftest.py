@@ -39,7 +39,7 @@ class Inbox:
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 (its name)
         """Take a mail; the name is aiosmtpd's."""
         message = email_parser.message_from_bytes(envelope.content or b"", policy=modern)
         body = message.get_body(("plain",))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from typing_extensions import assert_type  # noqa: UP035 (typing has it since Python 3.11)
+from typing_extensions import assert_type
 
 from interactive_auth import (
     AuthType,

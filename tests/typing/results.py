@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
-from typing_extensions import assert_type  # noqa: UP035 (typing has it since Python 3.11)
+from typing_extensions import assert_type
 
 from interactive_auth import (
     AuthTimeoutError,

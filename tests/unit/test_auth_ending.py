@@ -207,3 +207,23 @@ def test_no_attempt_within_an_attempt(
     user.will(nest)
 
     assert auth.attempt_auth() == "done"
+
+
+def test_a_response_that_was_not_delivered_is_not_lost(new_auth: NewAuth, server: ScriptedServer) -> None:
+    """If something comes between the server's answer and the caller, the next call returns it, and sends nothing."""
+    server.will("done")
+    heard: list[bool] = []
+
+    def busy_changed(busy: bool) -> None:
+        heard.append(busy)
+        if not busy:
+            raise KeyboardInterrupt
+
+    auth = new_auth(busy_changed=busy_changed)
+    with pytest.raises(KeyboardInterrupt):
+        auth.attempt_auth()
+
+    assert auth.attempt_auth() == "done"
+    assert (server.sent, heard) == ([None], [True, False])
+    with pytest.raises(RuntimeError, match="has succeeded already"):
+        auth.attempt_auth()

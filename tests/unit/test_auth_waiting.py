@@ -98,7 +98,7 @@ PENDING = [
 def test_pending(
     new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, answer: Exception
 ) -> None:
-    """ "Not validated yet", whatever it looks like, and any failure of a poll: no callback, no attempt counted."""
+    """Not validated yet, whatever it looks like, and any failure of a poll: no callback, no attempt counted."""
     server.will(challenge([EMAIL]), *[answer] * 10, "done")
 
     assert new_auth(email_sid="e1", max_attempts=1).attempt_auth() == "done"

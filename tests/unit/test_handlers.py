@@ -101,9 +101,12 @@ def test_constant_is_tried_once(make: Callable[[Any], Any], stage: Stage, again:
 
 
 @makers
-def test_constant_after_other_trouble(make: Callable[[Any], Any]) -> None:
-    """A constant secret is sent as long as nothing has refused it, whatever number the attempt has."""
-    assert answered(make(SECRET)(Stage(PASSWORD, attempt=2))) == SECRET
+def test_constant_that_was_not_refused(make: Callable[[Any], Any], stage: Stage, again: Stage) -> None:
+    """A constant secret is sent as long as nothing has refused it: an earlier answer's error does not concern it."""
+    handler = make(SECRET)
+
+    assert answered(handler(again)) == SECRET
+    assert answered(handler(stage)) == SECRET
 
 
 @makers
@@ -345,6 +348,7 @@ MALFORMED = {
     "no url": {"terms": {"en": {"name": "Terms"}}},
     "url null": {"terms": {"en": {"name": "Terms", "url": None}}},
     "script": {"terms": {"en": {"name": "Terms", "url": "javascript:alert(1)"}}},
+    "no web": {"terms": {"en": {"name": "Terms", "url": "httpx://example.org"}}},
     "file": {"terms": {"en": {"name": "Terms", "url": "file:///etc/passwd"}}},
     "relative": {"terms": {"en": {"name": "Terms", "url": "/terms"}}},
 }

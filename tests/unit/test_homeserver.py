@@ -265,6 +265,17 @@ def test_callers_session_is_used_as_it_is(adapter: Adapter, session: requests.Se
     assert before == (dict(session.headers), list(session.hooks["response"]), session.auth, session.verify)
 
 
+def test_hook_that_reads_the_answer(adapter: Adapter, session: requests.Session) -> None:
+    """A hook may read the answer, to log it for example, and leaves it to be read once more."""
+    seen: list[bytes] = []
+    session.hooks["response"].append(lambda response, *_, **__: seen.append(response.content))
+    adapter.will(200, {"a": 1})
+
+    assert Homeserver(ADDRESS, session=session).uia_request("POST", "/x")(None) == {"a": 1}
+
+    assert seen == [b'{"a": 1}']
+
+
 def test_hook_that_is_no_list(session: requests.Session) -> None:
     """A hook that is set where requests takes one function as well as a list is called."""
     seen: list[int] = []

@@ -166,6 +166,10 @@ WRONG_CALLS: dict[str, tuple[Callable[[Homeserver], object], type[Exception], st
     "token bytes": (lambda h: h.registration_token_validity(SECRET.encode()), TypeError, "token must be a str"),
     "no token": (lambda h: h.registration_token_validity(""), ValueError, "token must not be empty"),
     "token surrogate": (lambda h: h.registration_token_validity(SECRET + "\ud800"), ValueError, "token must"),
+    "no keys": (lambda h: h.upload_cross_signing_keys(), ValueError, "at least one of master_key"),
+    "key": (lambda h: h.upload_cross_signing_keys(master_key="k"), TypeError, "master_key must be a mapping"),
+    "purpose": (lambda h: h.request_email_token("login", "a@b", "c"), ValueError, "purpose must be one of register"),
+    "attempt": (lambda h: h.request_email_token("register", "a@b", "c", "1"), TypeError, "send_attempt must be an int"),
     "new token": (lambda h: setattr(h, "access_token", SECRET.encode()), TypeError, "access_token must be a str"),
 }
 

@@ -112,3 +112,9 @@ def test_version() -> None:
 def test_typed() -> None:
     """The package tells type checkers that it is typed."""
     assert (Path(interactive_auth.__file__).parent / "py.typed").is_file()
+
+
+def test_unknown_name() -> None:
+    """A name that the package lacks is an AttributeError, as with any module."""
+    with pytest.raises(AttributeError, match="module 'interactive_auth' has no attribute 'Server'"):
+        interactive_auth.Server  # noqa: B018

@@ -8,6 +8,7 @@ import re
 import socket
 import struct
 import time
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Connect = Callable[..., Homeserver]
 
 PASSWORD, TOKEN = "correct horse battery staple", "a-registration-token"
+BODY = b'{"a": 1}'
 OK = b"HTTP/1.1 200 OK\r\n"
 #: Seconds within which a client that waits for 0.2 has to give up, on however slow a machine.
 SOON = 3.0
@@ -167,11 +169,26 @@ def test_truncated_gzip(server: WireServer, homeserver: Homeserver, content: byt
     assert answer == {}
 
 
-def test_compressed_answer(server: WireServer, homeserver: Homeserver) -> None:
-    """A compressed body is read."""
-    server.will_reply(200, gzip.compress(b'{"a": 1}'), Content_Encoding="gzip")
+@pytest.mark.parametrize(
+    ("encoding", "content"),
+    [
+        ("gzip", gzip.compress(BODY)),
+        ("GZip", gzip.compress(BODY)),
+        ("x-gzip", gzip.compress(BODY)),
+        ("gzip", gzip.compress(BODY[:3]) + gzip.compress(BODY[3:])),
+        ("deflate", zlib.compress(BODY)),
+        ("gzip, deflate", zlib.compress(gzip.compress(BODY))),
+        ("identity", BODY),
+        ("", BODY),
+    ],
+    ids=["gzip", "case", "old name", "two members", "deflate", "twice", "identity", "empty"],
+)
+def test_compressed_answer(server: WireServer, homeserver: Homeserver, encoding: str, content: bytes) -> None:
+    """A body is read in whatever encoding was asked for."""
+    server.will_reply(200, content, Content_Encoding=encoding)
 
     assert homeserver.delete_devices([])(None) == {"a": 1}
+    assert server.received[0].headers["Accept-Encoding"] == "gzip, deflate"
 
 
 def test_compressed_flood(server: WireServer, homeserver: Homeserver) -> None:

@@ -132,6 +132,22 @@ def test_broken_stream(server: WireServer, session: requests.Session, header: by
         raise_for_matrix_error(response)
 
 
+def test_stalling_stream(server: WireServer, session: requests.Session) -> None:
+    """A stream that falls silent is a connection error once the timeout of its request is over."""
+
+    def script(exchange: Exchange) -> None:
+        exchange.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{")
+        exchange.stall()
+
+    server.script = script
+    response = session.get(server.base_url, stream=True, timeout=0.2)
+
+    with pytest.raises(HomeserverConnectionError, match=r"^GET .* got no answer: ") as caught:
+        raise_for_matrix_error(response)
+
+    assert "inf " not in str(caught.value)
+
+
 def test_response_made_by_hand() -> None:
     """A response that nobody sent a request for, as tests make them, is read like any other."""
     answer = requests.Response()
