@@ -20,7 +20,12 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.response import HTTPResponse
 
 from ._checks import type_error
-from ._errors import HomeserverConnectionError, MatrixError, ServerProtocolError, printable
+from ._errors import (
+    HomeserverConnectionError,
+    MatrixError,
+    ServerProtocolError,
+    printable,
+)
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse  # new in urllib3 2
@@ -29,11 +34,12 @@ if TYPE_CHECKING:
 MAX_BODY = 8 * 1024 * 1024
 #: How much of a body is asked for at a time.
 CHUNK = 64 * 1024
-#: What is decompressed here: zlib tells the two apart by itself.
-_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})
-#: As often a body may be compressed; a server that did it more often would only want to keep its clients busy.
+#: What is decompressed here, and asked for.
+_ENCODINGS = frozenset({"gzip", "x-gzip"})
+_GZIP = 16 + zlib.MAX_WBITS
+#: As often a body may be compressed, and as many members gzip may have; more would only keep a client busy.
 _MOST_ENCODINGS = 3
-_ANY_ZLIB = 32 + zlib.MAX_WBITS
+_MOST_MEMBERS = 100
 #: Where a response keeps what its Location header said, once that is hidden from requests.
 REDIRECT = "X-Interactive-Auth-Redirect"
 
@@ -91,7 +97,7 @@ def reason_of(failure: BaseException, seconds: float) -> str:
         inner = (getattr(cause, "reason", None), *cause.args, cause.__cause__)
         cause = next((error for error in inner if isinstance(error, BaseException)), None)
     if isinstance(failure, (TimeoutError, requests.Timeout, ReadTimeoutError)):
-        return f"it took more than {seconds:g} seconds"
+        return "it took too long" if seconds == math.inf else f"it took more than {seconds:g} seconds"
     # The words of other kinds may be those of the server, and quote what it was sent.
     if isinstance(failure, OSError) and not isinstance(failure, requests.RequestException) and str(failure):
         return printable(str(failure), 200)
@@ -137,11 +143,25 @@ def read_raw(raw: BaseHTTPResponse, encoding: str | None, seconds: float) -> byt
     if len(names) > _MOST_ENCODINGS or not _ENCODINGS.issuperset(names):
         raise OSError("the body is compressed in a way that was not asked for")
     for _ in names:
-        try:
-            content = zlib.decompressobj(_ANY_ZLIB).decompress(content, MAX_BODY + 1)
-        except zlib.error:
-            raise OSError("the body cannot be decompressed") from None
+        content = _decompress(content)
     return content if len(content) <= MAX_BODY else None
+
+
+def _decompress(content: bytes) -> bytes:
+    """Decompress gzip, of one member or more (RFC 1952), up to a byte more than is read of any body."""
+    found = b""
+    for _ in range(_MOST_MEMBERS):
+        member = zlib.decompressobj(_GZIP)
+        try:
+            found += member.decompress(content, MAX_BODY + 1 - len(found))
+        except zlib.error:
+            break
+        if len(found) > MAX_BODY or (member.eof and not member.unused_data):
+            return found
+        if not member.eof:
+            break
+        content = member.unused_data
+    raise OSError("the body cannot be decompressed")
 
 
 def _encodings(header: str) -> list[str]:

@@ -57,6 +57,13 @@ def check_required_text(name: str, value: object) -> str:
     return _encodable(name, value)
 
 
+def check_optional_text(name: str, value: object) -> str | None:
+    """Return a string argument that may be None, but not empty: a server would make something up for it."""
+    if check_text(name, value) is None and value is not None:
+        raise ValueError(f"{name} must not be empty")
+    return check_text(name, value)
+
+
 def _encodable(name: str, value: str) -> str:
     """Return a text that can be sent: half of a surrogate pair is none."""
     try:

@@ -14,7 +14,14 @@ from urllib.parse import quote
 
 from typing_extensions import NotRequired
 
-from ._checks import check_bool, check_client_secret, check_mapping, check_required_text, check_text, type_error
+from ._checks import (
+    check_bool,
+    check_client_secret,
+    check_mapping,
+    check_optional_text,
+    check_required_text,
+    type_error,
+)
 from ._uia_request import UIARequest
 
 CLIENT = "/_matrix/client/v3"
@@ -123,10 +130,12 @@ class Endpoints(ABC):
         check_bool("inhibit_login", inhibit_login, optional=True)
         check_bool("refresh_token", refresh_token, optional=True)
         body = {
-            "username": check_text("username", username),
-            "password": check_text("password", password),
-            "device_id": check_text("device_id", device_id),
-            "initial_device_display_name": check_text("initial_device_display_name", initial_device_display_name),
+            "username": check_optional_text("username", username),
+            "password": check_optional_text("password", password),
+            "device_id": check_optional_text("device_id", device_id),
+            "initial_device_display_name": check_optional_text(
+                "initial_device_display_name", initial_device_display_name
+            ),
             "inhibit_login": inhibit_login,
             "refresh_token": refresh_token,
         }
@@ -160,7 +169,7 @@ class Endpoints(ABC):
             erase: whether to hide what the account has written, as far as the server can.
         """
         check_bool("erase", erase, optional=True)
-        body = {"id_server": check_text("id_server", id_server), "erase": erase}
+        body = {"id_server": check_optional_text("id_server", id_server), "erase": erase}
         return self._request("POST", f"{CLIENT}/account/deactivate", _given(body))
 
     def add_threepid(self, client_secret: str, sid: str) -> UIARequest[dict[str, Any]]:

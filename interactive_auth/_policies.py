@@ -52,7 +52,9 @@ def _is_document(text: Mapping[str, Any]) -> bool:
 
 def _choose_language(tags: list[str], wanted: str) -> str:
     """Return the tag that comes nearest to the language wanted, else English, else the first."""
-    normal = {tag.lower().replace("_", "-"): tag for tag in reversed(tags)}
+    normal: dict[str, str] = {}
+    for tag in tags:
+        normal.setdefault(tag.lower().replace("_", "-"), tag)
     exact = wanted.lower().replace("_", "-")
     base = exact.split("-")[0]
     for candidate in (exact, base, "en"):

@@ -27,8 +27,8 @@ from ._errors import HomeserverConnectionError, MatrixError
 _POOL = 32
 #: As many targets are kept prepared; a program that talks to more at a time prepares some of them again.
 _MOST_PREPARED = 64
-#: No encoding is asked for but those that ``_answers`` can bound.
-_HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "gzip, deflate"}
+#: No encoding is asked for but the one that ``_answers`` can bound.
+_HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
 
 
 class _Token(AuthBase):
@@ -251,7 +251,13 @@ def check_base_url(value: object, *, allow_insecure_http: bool) -> str:
     except ValueError:
         raise ValueError(unfit) from None
     strange = any(c in " \\" or not c.isprintable() for c in text)
-    if host is None or port == 0 or parts.scheme not in ("http", "https") or strange or not _is_host(host):
+    if (
+        host is None
+        or port == 0
+        or parts.scheme not in ("http", "https")
+        or strange
+        or not _is_host(host, parts.netloc)
+    ):
         raise ValueError(unfit)
     if parts.username is not None or "?" in text or "#" in text:
         raise ValueError("base_url must have no user name, password, query or fragment")
@@ -263,11 +269,14 @@ def check_base_url(value: object, *, allow_insecure_http: bool) -> str:
     return text.rstrip("/")
 
 
-def _is_host(name: str) -> bool:
+def _is_host(name: str, netloc: str) -> bool:
     """Return whether a name can be looked up, as far as its form goes; requests would say so in the middle of it."""
     try:
-        name.encode("idna")  # labels neither empty nor too long
-    except UnicodeError:
+        if "[" in netloc:
+            ipaddress.ip_address(name.partition("%")[0])  # Python 3.10 takes anything in brackets
+        else:
+            name.encode("idna")  # labels neither empty nor too long
+    except ValueError:
         return False
     return not name.startswith("*")
 

@@ -14,7 +14,12 @@ from typing_extensions import Unpack
 from ._auth import InteractiveAuth
 from ._checks import type_error
 from ._errors import MatrixError, ServerProtocolError, printable, secrets_in
-from ._types import InteractiveAuthOptions, RequestEmailToken, RequestMsisdnToken, StartAuthStage
+from ._types import (
+    InteractiveAuthOptions,
+    RequestEmailToken,
+    RequestMsisdnToken,
+    StartAuthStage,
+)
 
 R = TypeVar("R", bound=Mapping[str, Any])
 
@@ -30,6 +35,14 @@ class UIARequest(Generic[R]):
     It is a ``do_request``: called with an auth dict it sends the whole body with that dict under ``auth``, since
     servers differ in what they remember of a request; called with None it sends the body without that key.
 
+    Args:
+        name: the method and the address, for messages.
+        send: sends the JSON body, and returns the JSON object of the success.
+        body: the body without ``auth``.
+        required: the fields that the success must have, and their types.
+        request_email_token: see the attribute.
+        request_msisdn_token: see the attribute.
+
     Attributes:
         request_email_token: has the homeserver send the mail that this endpoint's email stage wants; None if its
             stages need none.
@@ -38,6 +51,7 @@ class UIARequest(Generic[R]):
 
     def __init__(
         self,
+        name: str,
         send: Send,
         body: Mapping[str, Any] | None,
         required: Mapping[str, type],
@@ -46,6 +60,7 @@ class UIARequest(Generic[R]):
     ) -> None:
         self.request_email_token = request_email_token
         self.request_msisdn_token = request_msisdn_token
+        self._name = name
         self._send = send
         self._required = required
         fields = {} if body is None else body
@@ -83,9 +98,7 @@ class UIARequest(Generic[R]):
             raise
         for name, kind in self._required.items():
             if not isinstance(response.get(name), kind):
-                raise ServerProtocolError(
-                    f"the homeserver's answer has no usable {name}, which the request is made for"
-                )
+                raise ServerProtocolError(f"{self._name} was answered with success, but there is no usable {name}")
         return cast("R", response)
 
     def authenticate(

@@ -16,7 +16,13 @@ import requests
 from typing_extensions import Self
 
 from ._answers import raise_for_matrix_error
-from ._checks import check_bool, check_required_text, check_seconds, check_text, type_error
+from ._checks import (
+    check_bool,
+    check_required_text,
+    check_seconds,
+    check_text,
+    type_error,
+)
 from ._endpoints import (
     CLIENT,
     PURPOSE_OF_PATH,
@@ -108,7 +114,9 @@ class Homeserver(Endpoints, TokenRequests):
             TypeError: an argument has a wrong type.
             ValueError: an argument has a wrong value.
         """
-        from ._discovery import discover_base_url  # wanted by few programs, and by those only once
+        from ._discovery import (
+            discover_base_url,  # wanted by few programs, and by those only once
+        )
 
         text = check_required_text("server_name_or_user_id", server_name_or_user_id)
         server_name = text.partition(":")[2] if text.startswith("@") else text
@@ -166,12 +174,13 @@ class Homeserver(Endpoints, TokenRequests):
         def send(encoded: str) -> dict[str, Any]:
             return self._transport.send(target, encoded, self._access_token if logged_in else None)
 
+        name = f"{target.method} {target.address}"
         purpose = PURPOSE_OF_PATH.get(path)
         if purpose is None:
-            return UIARequest(send, body, required or {})
+            return UIARequest(name, send, body, required or {})
         email = partial(self.request_email_token, purpose)
         msisdn = partial(self.request_msisdn_token, purpose)
-        return UIARequest(send, body, required or {}, email, msisdn)
+        return UIARequest(name, send, body, required or {}, email, msisdn)
 
     def _post(self, url: str, body: Mapping[str, Any], *, with_token: bool) -> dict[str, Any]:
         token = self._access_token if with_token else None

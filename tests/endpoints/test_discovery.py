@@ -12,7 +12,12 @@ import pytest
 import requests
 import trustme
 
-from interactive_auth import Homeserver, HomeserverConnectionError, MatrixError, ServerProtocolError
+from interactive_auth import (
+    Homeserver,
+    HomeserverConnectionError,
+    MatrixError,
+    ServerProtocolError,
+)
 
 from ..servers.wire import Reply, Wire, serve
 

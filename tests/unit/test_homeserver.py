@@ -11,7 +11,12 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from interactive_auth import Homeserver, HomeserverConnectionError, MatrixError, ServerProtocolError
+from interactive_auth import (
+    Homeserver,
+    HomeserverConnectionError,
+    MatrixError,
+    ServerProtocolError,
+)
 
 ADDRESS = "https://matrix.example.org"
 CLIENT = f"{ADDRESS}/_matrix/client/v3"
@@ -72,12 +77,11 @@ def homeserver(session: requests.Session) -> Homeserver:
     [
         ({}, {}, ""),
         ({"username": "alice"}, {"username": "alice"}, ""),
-        ({"username": "", "password": ""}, {}, ""),
         ({"kind": "guest"}, {}, "?kind=guest"),
         ({"inhibit_login": False, "refresh_token": True}, {"inhibit_login": False, "refresh_token": True}, ""),
         (TEXTS, TEXTS, ""),
     ],
-    ids=["nothing", "name", "empty", "guest", "flags", "texts"],
+    ids=["nothing", "name", "guest", "flags", "texts"],
 )
 def test_register(adapter: Adapter, homeserver: Homeserver, arguments: Any, body: Any, query: str) -> None:
     """What is given is in the body, the kind in the query; the access token is not sent."""

@@ -133,6 +133,8 @@ WRONG_CALLS: dict[str, tuple[Callable[[Homeserver], object], type[Exception], st
         TypeError,
         "initial_device_display_name must",
     ),
+    "username empty": (lambda h: h.register(""), ValueError, "username must not be empty"),
+    "password empty": (lambda h: h.register("alice", ""), ValueError, "password must not be empty"),
     "inhibit_login": (lambda h: h.register(inhibit_login="yes"), TypeError, "inhibit_login must be a bool or None"),
     "refresh_token": (lambda h: h.register(refresh_token=object()), TypeError, "refresh_token must be a bool or None"),
     "kind": (lambda h: h.register(kind="admin"), ValueError, 'kind must be "user", "guest" or None'),

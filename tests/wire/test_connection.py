@@ -8,14 +8,18 @@ import re
 import socket
 import struct
 import time
-import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from interactive_auth import Homeserver, HomeserverConnectionError, InteractiveAuthError, ServerProtocolError
+from interactive_auth import (
+    Homeserver,
+    HomeserverConnectionError,
+    InteractiveAuthError,
+    ServerProtocolError,
+)
 
 if TYPE_CHECKING:
     from conftest import Exchange, WireServer
@@ -176,19 +180,18 @@ def test_truncated_gzip(server: WireServer, homeserver: Homeserver, content: byt
         ("GZip", gzip.compress(BODY)),
         ("x-gzip", gzip.compress(BODY)),
         ("gzip", gzip.compress(BODY[:3]) + gzip.compress(BODY[3:])),
-        ("deflate", zlib.compress(BODY)),
-        ("gzip, deflate", zlib.compress(gzip.compress(BODY))),
+        ("gzip, gzip", gzip.compress(gzip.compress(BODY))),
         ("identity", BODY),
         ("", BODY),
     ],
-    ids=["gzip", "case", "old name", "two members", "deflate", "twice", "identity", "empty"],
+    ids=["gzip", "case", "old name", "two members", "twice", "identity", "empty"],
 )
 def test_compressed_answer(server: WireServer, homeserver: Homeserver, encoding: str, content: bytes) -> None:
     """A body is read in whatever encoding was asked for."""
     server.will_reply(200, content, Content_Encoding=encoding)
 
     assert homeserver.delete_devices([])(None) == {"a": 1}
-    assert server.received[0].headers["Accept-Encoding"] == "gzip, deflate"
+    assert server.received[0].headers["Accept-Encoding"] == "gzip"
 
 
 def test_compressed_flood(server: WireServer, homeserver: Homeserver) -> None:
