@@ -16,13 +16,7 @@ import requests
 from throwaway_services import captcha_verifier, mail_server, sms_gateway
 from throwaway_synapse import TERMS, TOKEN, SynapseError, throwaway_synapse
 
-from interactive_auth import (
-    Homeserver,
-    InteractiveAuth,
-    InteractiveAuthError,
-    Stage,
-    handlers,
-)
+from interactive_auth import Homeserver, InteractiveAuth, InteractiveAuthError, Stage, handlers
 
 TOKEN_TEXT = "please-let-me-in"
 CAPTCHA_RESPONSE = "i-am-no-robot"

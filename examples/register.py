@@ -17,13 +17,7 @@ from typing import Any
 import requests
 from throwaway_synapse import TERMS, TOKEN, SynapseError, throwaway_synapse
 
-from interactive_auth import (
-    Homeserver,
-    InteractiveAuth,
-    InteractiveAuthError,
-    Stage,
-    raise_for_matrix_error,
-)
+from interactive_auth import Homeserver, InteractiveAuth, InteractiveAuthError, Stage, raise_for_matrix_error
 from interactive_auth.handlers import Policy, Secret, registration_token, terms
 from interactive_auth.homeserver import RegisterResponse
 

@@ -10,12 +10,7 @@ import math
 from typing import Generic, TypeVar, cast
 
 from ._checks import check_mapping
-from ._errors import (
-    InteractiveAuthError,
-    MatrixError,
-    ServerProtocolError,
-    StageFailedError,
-)
+from ._errors import InteractiveAuthError, MatrixError, ServerProtocolError, StageFailedError
 from ._flows import Needs, Stages, choose_flow, count_open, next_stage
 from ._handover import Submission
 from ._retry import Retries

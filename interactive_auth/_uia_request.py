@@ -14,12 +14,7 @@ from typing_extensions import Unpack
 from ._auth import InteractiveAuth
 from ._checks import type_error
 from ._errors import MatrixError, ServerProtocolError, printable, secrets_in
-from ._types import (
-    InteractiveAuthOptions,
-    RequestEmailToken,
-    RequestMsisdnToken,
-    StartAuthStage,
-)
+from ._types import InteractiveAuthOptions, RequestEmailToken, RequestMsisdnToken, StartAuthStage
 
 R = TypeVar("R", bound=Mapping[str, Any])
 

@@ -14,12 +14,7 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from ._checks import check_function, check_required_text, type_error
-from ._errors import (
-    AuthCancelledError,
-    MatrixError,
-    ServerProtocolError,
-    StageFailedError,
-)
+from ._errors import AuthCancelledError, MatrixError, ServerProtocolError, StageFailedError
 from ._policies import Policy, read_policies
 from ._shared import current
 from ._threepid import Threepid, web_url

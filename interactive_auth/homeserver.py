@@ -16,13 +16,7 @@ import requests
 from typing_extensions import Self
 
 from ._answers import raise_for_matrix_error
-from ._checks import (
-    check_bool,
-    check_required_text,
-    check_seconds,
-    check_text,
-    type_error,
-)
+from ._checks import check_bool, check_required_text, check_seconds, check_text, type_error
 from ._endpoints import (
     CLIENT,
     PURPOSE_OF_PATH,
@@ -114,9 +108,7 @@ class Homeserver(Endpoints, TokenRequests):
             TypeError: an argument has a wrong type.
             ValueError: an argument has a wrong value.
         """
-        from ._discovery import (
-            discover_base_url,  # wanted by few programs, and by those only once
-        )
+        from ._discovery import discover_base_url  # wanted by few programs, and by those only once
 
         text = check_required_text("server_name_or_user_id", server_name_or_user_id)
         server_name = text.partition(":")[2] if text.startswith("@") else text

@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from interactive_auth import (
-    InteractiveAuth,
-    MatrixError,
-    Stage,
-    StageFailedError,
-    handlers,
-)
+from interactive_auth import InteractiveAuth, MatrixError, Stage, StageFailedError, handlers
 
 if TYPE_CHECKING:
     from throwaway_synapse import Synapse

@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from interactive_auth import (
-    AuthCancelledError,
-    AuthTimeoutError,
-    InteractiveAuth,
-    MatrixError,
-    Stage,
-)
+from interactive_auth import AuthCancelledError, AuthTimeoutError, InteractiveAuth, MatrixError, Stage
 
 if TYPE_CHECKING:
     from conftest import Inbox

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from signedjson.key import (
-    encode_verify_key_base64,
-    generate_signing_key,
-    get_verify_key,
-)
+from signedjson.key import encode_verify_key_base64, generate_signing_key, get_verify_key
 from signedjson.sign import sign_json
 
 Keys = dict[str, dict[str, Any]]

@@ -12,12 +12,7 @@ import pytest
 import requests
 import trustme
 
-from interactive_auth import (
-    Homeserver,
-    HomeserverConnectionError,
-    MatrixError,
-    ServerProtocolError,
-)
+from interactive_auth import Homeserver, HomeserverConnectionError, MatrixError, ServerProtocolError
 
 from ..servers.wire import Reply, Wire, serve
 

@@ -11,15 +11,7 @@ import pytest
 from throwaway_services import json_server
 from throwaway_synapse import Synapse, throwaway_synapse
 
-from interactive_auth import (
-    AuthTimeoutError,
-    Homeserver,
-    InteractiveAuth,
-    MatrixError,
-    Stage,
-    UIARequest,
-    handlers,
-)
+from interactive_auth import AuthTimeoutError, Homeserver, InteractiveAuth, MatrixError, Stage, UIARequest, handlers
 
 from .keys import Keys, make_keys
 

@@ -8,14 +8,7 @@ import pytest
 import requests
 from throwaway_services import MailServer
 
-from interactive_auth import (
-    AuthTimeoutError,
-    Homeserver,
-    InteractiveAuth,
-    MatrixError,
-    Stage,
-    handlers,
-)
+from interactive_auth import AuthTimeoutError, Homeserver, InteractiveAuth, MatrixError, Stage, handlers
 
 from .account import PASSWORD, Account
 

@@ -7,13 +7,7 @@ from typing import Any
 
 import pytest
 
-from interactive_auth import (
-    Homeserver,
-    Inputs,
-    InteractiveAuth,
-    MatrixError,
-    UIARequest,
-)
+from interactive_auth import Homeserver, Inputs, InteractiveAuth, MatrixError, UIARequest
 from interactive_auth.homeserver import Purpose
 
 from ..servers.wire import Reply, Sent, Wire, serve

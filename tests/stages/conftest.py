@@ -9,22 +9,8 @@ from typing import Any
 
 import pytest
 import requests
-from throwaway_services import (
-    MailServer,
-    SmsGateway,
-    captcha_verifier,
-    mail_server,
-    sms_gateway,
-)
-from throwaway_synapse import (
-    OPEN,
-    SERVER_NAME,
-    TERMS,
-    TOKEN,
-    Config,
-    Synapse,
-    throwaway_synapse,
-)
+from throwaway_services import MailServer, SmsGateway, captcha_verifier, mail_server, sms_gateway
+from throwaway_synapse import OPEN, SERVER_NAME, TERMS, TOKEN, Config, Synapse, throwaway_synapse
 
 from interactive_auth import Homeserver, Stage, StartAuthStage
 

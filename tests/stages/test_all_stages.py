@@ -11,23 +11,9 @@ from typing import Any
 import pytest
 import requests
 from throwaway_services import MailServer, SmsGateway
-from throwaway_synapse import (
-    SERVER_NAME,
-    TERMS,
-    TOKEN,
-    Config,
-    Synapse,
-    throwaway_synapse,
-)
+from throwaway_synapse import SERVER_NAME, TERMS, TOKEN, Config, Synapse, throwaway_synapse
 
-from interactive_auth import (
-    Homeserver,
-    InteractiveAuth,
-    NoAuthFlowFoundError,
-    Stage,
-    StartAuthStage,
-    handlers,
-)
+from interactive_auth import Homeserver, InteractiveAuth, NoAuthFlowFoundError, Stage, StartAuthStage, handlers
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FLOW = (

@@ -8,13 +8,7 @@ from typing import Any
 import pytest
 from throwaway_synapse import TERMS, TOKEN, Synapse, throwaway_synapse
 
-from interactive_auth import (
-    AuthCancelledError,
-    Homeserver,
-    InteractiveAuth,
-    StageFailedError,
-    console,
-)
+from interactive_auth import AuthCancelledError, Homeserver, InteractiveAuth, StageFailedError, console
 
 Connect = Callable[..., Homeserver]
 Owner = Callable[[Synapse, Mapping[str, Any]], str]

@@ -7,14 +7,7 @@ from typing import Any
 
 import pytest
 
-from interactive_auth import (
-    AuthType,
-    Homeserver,
-    InteractiveAuth,
-    MatrixError,
-    ServerProtocolError,
-    console,
-)
+from interactive_auth import AuthType, Homeserver, InteractiveAuth, MatrixError, ServerProtocolError, console
 
 SESSION = {"session": "a-session"}
 PAGE = "https://matrix.example.org/_matrix/client/v3/auth/{}/fallback/web?session=a-session"

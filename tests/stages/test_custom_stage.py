@@ -9,14 +9,7 @@ import pytest
 import requests
 from throwaway_synapse import OPEN, Synapse, throwaway_synapse
 
-from interactive_auth import (
-    Homeserver,
-    InteractiveAuth,
-    NoAuthFlowFoundError,
-    Stage,
-    StartAuthStage,
-    handlers,
-)
+from interactive_auth import Homeserver, InteractiveAuth, NoAuthFlowFoundError, Stage, StartAuthStage, handlers
 
 MAGIC = "com.example.magic"
 MODULE = f"""

@@ -11,15 +11,7 @@ import requests
 from throwaway_services import MailServer
 from throwaway_synapse import Synapse
 
-from interactive_auth import (
-    AuthTimeoutError,
-    Homeserver,
-    InteractiveAuth,
-    MatrixError,
-    Stage,
-    StartAuthStage,
-    handlers,
-)
+from interactive_auth import AuthTimeoutError, Homeserver, InteractiveAuth, MatrixError, Stage, StartAuthStage, handlers
 
 EMAIL = "m.login.email.identity"
 #: Short intervals, and an end to waiting that is not minutes away.

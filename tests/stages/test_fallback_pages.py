@@ -11,15 +11,7 @@ import pytest
 import requests
 from throwaway_synapse import Synapse
 
-from interactive_auth import (
-    Homeserver,
-    InteractiveAuth,
-    MatrixError,
-    Stage,
-    StartAuthStage,
-    console,
-    handlers,
-)
+from interactive_auth import Homeserver, InteractiveAuth, MatrixError, Stage, StartAuthStage, console, handlers
 
 #: Short intervals, and an end to waiting that is not minutes away.
 WAITING: Any = {"poll_interval": 0.1, "poll_timeout": 20.0}

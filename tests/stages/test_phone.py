@@ -10,15 +10,7 @@ import requests
 from throwaway_services import SmsGateway
 from throwaway_synapse import Synapse
 
-from interactive_auth import (
-    Homeserver,
-    InteractiveAuth,
-    MatrixError,
-    Stage,
-    StageFailedError,
-    StartAuthStage,
-    handlers,
-)
+from interactive_auth import Homeserver, InteractiveAuth, MatrixError, Stage, StageFailedError, StartAuthStage, handlers
 
 MSISDN = "m.login.msisdn"
 #: Short intervals, and an end to waiting that is not minutes away.

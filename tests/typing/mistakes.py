@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from interactive_auth import (
-    Homeserver,
-    InteractiveAuth,
-    MatrixError,
-    RetryPolicy,
-    Stage,
-    handlers,
-)
+from interactive_auth import Homeserver, InteractiveAuth, MatrixError, RetryPolicy, Stage, handlers
 
 
 def do_request(auth: dict[str, Any] | None) -> str:

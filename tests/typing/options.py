@@ -7,14 +7,7 @@ from typing import Any
 
 from typing_extensions import Unpack
 
-from interactive_auth import (
-    AuthType,
-    Homeserver,
-    Inputs,
-    InteractiveAuth,
-    InteractiveAuthOptions,
-    RetryPolicy,
-)
+from interactive_auth import AuthType, Homeserver, Inputs, InteractiveAuth, InteractiveAuthOptions, RetryPolicy
 from interactive_auth.homeserver import RegisterResponse
 
 

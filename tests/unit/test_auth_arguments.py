@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from interactive_auth import (
-    AuthType,
-    InteractiveAuth,
-    MatrixError,
-    NoAuthFlowFoundError,
-    Stage,
-)
+from interactive_auth import AuthType, InteractiveAuth, MatrixError, NoAuthFlowFoundError, Stage
 
 if TYPE_CHECKING:
     from conftest import ScriptedServer, ScriptedUser

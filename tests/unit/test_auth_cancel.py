@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from interactive_auth import (
-    AuthCancelledError,
-    InteractiveAuth,
-    MatrixError,
-    Stage,
-)
+from interactive_auth import AuthCancelledError, InteractiveAuth, MatrixError, Stage
 
 if TYPE_CHECKING:
     from conftest import FakeClock, ScriptedServer, ScriptedUser

@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from interactive_auth import (
-    AuthTimeoutError,
-    InteractiveAuth,
-    MatrixError,
-    Stage,
-    StageFailedError,
-)
+from interactive_auth import AuthTimeoutError, InteractiveAuth, MatrixError, Stage, StageFailedError
 
 if TYPE_CHECKING:
     from conftest import FakeClock, ScriptedServer, ScriptedUser

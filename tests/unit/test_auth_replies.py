@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from interactive_auth import (
-    InteractiveAuth,
-    MatrixError,
-    ServerProtocolError,
-    StageFailedError,
-)
+from interactive_auth import InteractiveAuth, MatrixError, ServerProtocolError, StageFailedError
 
 if TYPE_CHECKING:
     from conftest import ScriptedServer, ScriptedUser

@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from interactive_auth import (
-    HomeserverConnectionError,
-    InteractiveAuth,
-    MatrixError,
-    RetryPolicy,
-    ServerProtocolError,
-)
+from interactive_auth import HomeserverConnectionError, InteractiveAuth, MatrixError, RetryPolicy, ServerProtocolError
 
 if TYPE_CHECKING:
     from conftest import FakeClock, ScriptedServer, ScriptedUser

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from interactive_auth import (
-    InteractiveAuth,
-    MatrixError,
-    NoAuthFlowFoundError,
-    ServerProtocolError,
-)
+from interactive_auth import InteractiveAuth, MatrixError, NoAuthFlowFoundError, ServerProtocolError
 
 if TYPE_CHECKING:
     from conftest import ScriptedServer, ScriptedUser

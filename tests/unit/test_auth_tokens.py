@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from interactive_auth import (
-    AuthCancelledError,
-    InteractiveAuth,
-    MatrixError,
-    RetryPolicy,
-    ServerProtocolError,
-    Stage,
-)
+from interactive_auth import AuthCancelledError, InteractiveAuth, MatrixError, RetryPolicy, ServerProtocolError, Stage
 
 if TYPE_CHECKING:
     from conftest import FakeClock, ScriptedServer, ScriptedUser

@@ -10,13 +10,7 @@ from typing import Any
 
 import pytest
 
-from interactive_auth import (
-    AuthCancelledError,
-    AuthType,
-    MatrixError,
-    Stage,
-    StageFailedError,
-)
+from interactive_auth import AuthCancelledError, AuthType, MatrixError, Stage, StageFailedError
 from interactive_auth.handlers import Policy, password, registration_token, terms
 
 PASSWORD, SECRET = "m.login.password", "hunter2-hunter2"

@@ -7,15 +7,7 @@ from typing import Any
 
 import pytest
 
-from interactive_auth import (
-    Homeserver,
-    InteractiveAuth,
-    MatrixError,
-    ServerProtocolError,
-    Stage,
-    console,
-    handlers,
-)
+from interactive_auth import Homeserver, InteractiveAuth, MatrixError, ServerProtocolError, Stage, console, handlers
 
 EMAIL = "m.login.email.identity"
 PHONE = "m.login.msisdn"

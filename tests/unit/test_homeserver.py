@@ -11,12 +11,7 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from interactive_auth import (
-    Homeserver,
-    HomeserverConnectionError,
-    MatrixError,
-    ServerProtocolError,
-)
+from interactive_auth import Homeserver, HomeserverConnectionError, MatrixError, ServerProtocolError
 
 ADDRESS = "https://matrix.example.org"
 CLIENT = f"{ADDRESS}/_matrix/client/v3"

@@ -7,12 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from interactive_auth import (
-    AuthTimeoutError,
-    HomeserverConnectionError,
-    MatrixError,
-    ServerProtocolError,
-)
+from interactive_auth import AuthTimeoutError, HomeserverConnectionError, MatrixError, ServerProtocolError
 from interactive_auth._session import Reply, UIASession, classify_failure
 
 PASSWORD, TERMS, DUMMY = "m.login.password", "m.login.terms", "m.login.dummy"

@@ -13,21 +13,9 @@ from typing import Any
 import pytest
 import requests
 from requests.adapters import BaseAdapter
-from urllib3.exceptions import (
-    LocationParseError,
-    MaxRetryError,
-    NewConnectionError,
-    ProtocolError,
-    ProxyError,
-)
+from urllib3.exceptions import LocationParseError, MaxRetryError, NewConnectionError, ProtocolError, ProxyError
 
-from interactive_auth import (
-    Homeserver,
-    HomeserverConnectionError,
-    MatrixError,
-    ServerProtocolError,
-    UIARequest,
-)
+from interactive_auth import Homeserver, HomeserverConnectionError, MatrixError, ServerProtocolError, UIARequest
 from interactive_auth._answers import MAX_BODY
 
 ADDRESS = "https://matrix.example.org"

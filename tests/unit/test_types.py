@@ -11,14 +11,7 @@ from typing import Any
 import pytest
 
 import interactive_auth
-from interactive_auth import (
-    AuthType,
-    InteractiveAuth,
-    InteractiveAuthOptions,
-    ResumeState,
-    RetryPolicy,
-    Stage,
-)
+from interactive_auth import AuthType, InteractiveAuth, InteractiveAuthOptions, ResumeState, RetryPolicy, Stage
 
 
 @pytest.mark.parametrize(

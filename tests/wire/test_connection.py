@@ -14,12 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from interactive_auth import (
-    Homeserver,
-    HomeserverConnectionError,
-    InteractiveAuthError,
-    ServerProtocolError,
-)
+from interactive_auth import Homeserver, HomeserverConnectionError, InteractiveAuthError, ServerProtocolError
 
 if TYPE_CHECKING:
     from conftest import Exchange, WireServer
