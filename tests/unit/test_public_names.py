@@ -118,3 +118,12 @@ def test_unknown_name() -> None:
     """A name that the package lacks is an AttributeError, as with any module."""
     with pytest.raises(AttributeError, match="module 'interactive_auth' has no attribute 'Server'"):
         interactive_auth.Server  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["console", "handlers"])
+def test_rooms_open_when_they_are_first_asked_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The modules that not every program needs are attributes of the package all the same."""
+    module = getattr(interactive_auth, name)
+    monkeypatch.delattr(interactive_auth, name)
+
+    assert getattr(interactive_auth, name) is module

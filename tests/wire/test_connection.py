@@ -121,6 +121,7 @@ BREAKS: dict[str, Callable[[Exchange], None]] = {
     "no chunk": lambda exchange: exchange.raw(OK, b"Transfer-Encoding: chunked\r\n\r\nhello\r\n"),
     "no gzip": lambda exchange: exchange.reply(200, b"{}", {"Content-Encoding": "gzip"}),
     "no deflate": lambda exchange: exchange.reply(200, bytes([255] * 9), {"Content-Encoding": "deflate"}),
+    "many members": lambda exchange: exchange.reply(200, gzip.compress(b" ") * 1000, {"Content-Encoding": "gzip"}),
     "many encodings": lambda exchange: exchange.reply(200, b"{}", {"Content-Encoding": ", ".join(["gzip"] * 50)}),
 }
 
