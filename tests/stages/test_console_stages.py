@@ -140,7 +140,7 @@ def test_stage_that_is_done_on_a_page(
     asked = answer("")
     callbacks = console.handlers(homeserver, open_browser=open_browser)
 
-    assert InteractiveAuth(server, callbacks, poll_interval=600.0, poll_timeout=20.0).attempt_auth() == "done"
+    assert InteractiveAuth(server, callbacks, poll_interval=600.0, poll_timeout=5.0).attempt_auth() == "done"
 
     assert server.answered == polled
     assert asked == [DONE]
@@ -186,7 +186,7 @@ def test_stage_that_is_done_by_a_link(
         request_msisdn_token=lambda *arguments: {"sid": "a-sid"},
         client_secret="a-secret",
         poll_interval=600.0,
-        poll_timeout=20.0,
+        poll_timeout=5.0,
     ).attempt_auth()
 
     assert done == "done"

@@ -191,7 +191,7 @@ def test_address_in_use_fails_before_anybody_is_asked(
 
     with pytest.raises(MatrixError) as caught:
         homeserver_at(email_server).register(name, password).authenticate(
-            {EMAIL: called.append}, inputs={"email_address": address}
+            {EMAIL: called.append}, inputs={"email_address": address}, **WAITING
         )
 
     assert (caught.value.http_status, caught.value.errcode) == (400, "M_THREEPID_IN_USE")
@@ -214,9 +214,9 @@ def test_link_opened_too_late_is_found_by_another_process(
 ) -> None:
     """After a timeout the saved state goes on with the same mail: its link makes the account, and none is sent anew."""
     request = homeserver_at(email_server).register(name, password)
-    options: Any = {"request_email_token": request.request_email_token, "poll_interval": 0.1}
-    inputs: Any = {"email_address": address}
-    first = InteractiveAuth(request, {EMAIL: handlers.email()}, inputs=inputs, poll_timeout=0.15, **options)
+    options: Any = {"request_email_token": request.request_email_token, **WAITING}
+    impatient: Any = {**options, "inputs": {"email_address": address}, "poll_timeout": 0.15}
+    first = InteractiveAuth(request, {EMAIL: handlers.email()}, **impatient)
     with pytest.raises(AuthTimeoutError) as caught:
         first.attempt_auth()
     saved = json.dumps(first.get_resume_state())

@@ -194,7 +194,9 @@ def test_number_in_use_fails_before_anybody_is_asked(
     called: list[Stage] = []
 
     with pytest.raises(MatrixError) as caught:
-        homeserver_at(phone_server).register(name, password).authenticate({MSISDN: called.append}, inputs=inputs)
+        homeserver_at(phone_server).register(name, password).authenticate(
+            {MSISDN: called.append}, inputs=inputs, **WAITING
+        )
 
     assert (caught.value.http_status, caught.value.errcode) == (400, "M_THREEPID_IN_USE")
     assert called == []
