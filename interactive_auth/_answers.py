@@ -9,7 +9,7 @@ import json
 import math
 import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -130,8 +130,7 @@ def read_raw(raw: BaseHTTPResponse, encoding: str | None, seconds: float) -> byt
         TimeoutError: the body has taken more than ``seconds``, however steadily it came.
         OSError: it broke off, or cannot be decompressed.
     """
-    read = getattr(raw, "read1", raw.read)
-    content = _read(iter(lambda: read(CHUNK, decode_content=False), b""), seconds)
+    content = _read(_pieces(raw), seconds)
     if content is None or encoding is None:
         return content
     names = _encodings(encoding)
@@ -140,6 +139,14 @@ def read_raw(raw: BaseHTTPResponse, encoding: str | None, seconds: float) -> byt
     for _ in names:
         content = _decompress(content)
     return content if len(content) <= MAX_BODY else None
+
+
+def _pieces(raw: BaseHTTPResponse) -> Iterator[bytes]:
+    read = getattr(raw, "read1", raw.read)
+    while piece := read(CHUNK, decode_content=False):
+        yield piece
+        if raw.length_remaining == 0:  # known beforehand, so the connection need not be asked for the end
+            return
 
 
 def _decompress(content: bytes) -> bytes:

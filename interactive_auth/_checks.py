@@ -85,7 +85,10 @@ def check_function(name: str, value: object, *, optional: bool = False) -> None:
         return
     if not callable(value):
         raise type_error(name, "callable" + (" or None" if optional else ""), value)
-    if inspect.iscoroutinefunction(value):
+    # A plain function says so itself; inspect takes its time to look behind partials and decorators.
+    code = getattr(value, "__code__", None)
+    flags = getattr(code, "co_flags", 0)
+    if flags & inspect.CO_COROUTINE if code is not None else inspect.iscoroutinefunction(value):
         raise TypeError(f"{name} must be an ordinary function: a coroutine function does nothing when it is called")
 
 

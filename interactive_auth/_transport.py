@@ -27,6 +27,8 @@ from ._errors import HomeserverConnectionError, MatrixError
 _POOL = 32
 #: As many targets are kept prepared; a program that talks to more at a time prepares some of them again.
 _MOST_PREPARED = 64
+#: What requests adds and HTTP/1.1 says anyway, and the length, which differs from request to request.
+_NEEDLESS = frozenset({"Accept", "Connection", "Content-Length"})
 #: No encoding is asked for but the one that ``_answers`` can bound.
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
 
@@ -222,7 +224,7 @@ class OwnTransport(Transport):
         verify, proxies, cert = settings["verify"], settings["proxies"], settings["cert"]
         pool = adapter.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
         adapter.cert_verify(pool, url, verify, cert)
-        headers = {name: str(value) for name, value in request.headers.items() if name != "Content-Length"}
+        headers = {name: str(value) for name, value in request.headers.items() if name not in _NEEDLESS}
         prepared = _Prepared(request, pool, adapter.request_url(request, proxies), headers)
         if len(self._prepared) >= _MOST_PREPARED:
             self._prepared.clear()
