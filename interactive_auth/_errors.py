@@ -146,20 +146,25 @@ class MatrixError(InteractiveAuthError):
         self.retry_after = self.body_retry_after if stated is None else stated
         self._context = ""
         self._redirect: str | None = None
-        self._secrets: tuple[str, ...] = ()
-        self._conceal(self.data.get("session"))
+        session = self.data.get("session")
+        self._sent: tuple[object, ...] = (session,) if session else ()
 
     @property
     def body_retry_after(self) -> float | None:
         """The body's ``retry_after_ms`` in seconds, None if there is none of use (spec: "Rate limiting")."""
         return _seconds(self.data.get("retry_after_ms"), 1000.0)
 
-    def _conceal(self, *secrets: object) -> None:
-        """Keep these strings out of the text and the pickle: servers quote what they were sent."""
-        self._secrets += tuple(s for s in secrets if isinstance(s, str) and len(s) >= _SHORTEST_SECRET)
+    def _conceal(self, *sent: object) -> None:
+        """Keep what was sent out of the text and the pickle: servers quote it.
+
+        Args:
+            *sent: strings, or auth dicts that hold them; looked through only when there is a text to clean.
+        """
+        self._sent += sent
 
     def _clean(self, text: str) -> str:
-        for secret in sorted(set(self._secrets), key=len, reverse=True):
+        secrets = {secret for sent in self._sent for secret in secrets_in(sent) if len(secret) >= _SHORTEST_SECRET}
+        for secret in sorted(secrets, key=len, reverse=True):
             text = text.replace(secret, "[hidden]")
         return text
 
@@ -168,7 +173,7 @@ class MatrixError(InteractiveAuthError):
         state["data"] = plain({key: value for key, value in self.data.items() if key != "session"}, self._clean)
         state["error"] = None if self.error is None else self._clean(self.error)
         state["errcode"] = None if self.errcode is None else self._clean(self.errcode)
-        state["_secrets"] = ()
+        state["_sent"] = ()
         state["_redirect"] = None
         return state
 

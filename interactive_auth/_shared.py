@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
 from ._checks import Handlers
-from ._errors import MatrixError, plain, secrets_in
+from ._errors import MatrixError, plain
 from ._handover import Handover
 from ._retry import Retries
 from ._session import FAILURES, Reply, UIASession, classify_failure
@@ -108,8 +108,7 @@ class Shared(Generic[T]):
     def conceal(self, error: Exception, auth: Mapping[str, Any] | None = None) -> None:
         """Keep what was sent out of the text of what was answered."""
         if isinstance(error, MatrixError):
-            known = (self.session.session, self.secret, self.identity_server.get("id_access_token"))
-            error._conceal(*known, *secrets_in(auth))
+            error._conceal(self.session.session, self.secret, self.identity_server.get("id_access_token"), auth)
 
     def stage_params(self, stage: str) -> dict[str, Any] | None:
         """Return what is known about a stage beforehand, None if nothing is: a copy, the caller's to change."""

@@ -13,7 +13,7 @@ from typing_extensions import Unpack
 
 from ._auth import InteractiveAuth
 from ._checks import type_error
-from ._errors import MatrixError, ServerProtocolError, printable, secrets_in
+from ._errors import MatrixError, ServerProtocolError, printable
 from ._types import InteractiveAuthOptions, RequestEmailToken, RequestMsisdnToken, StartAuthStage
 
 R = TypeVar("R", bound=Mapping[str, Any])
@@ -89,7 +89,7 @@ class UIARequest(Generic[R]):
         try:
             response = self._send(f"{self._head}{added}}}")
         except MatrixError as error:
-            error._conceal(*self._secrets, *secrets_in(auth))
+            error._conceal(*self._secrets, auth)
             raise
         for name, kind in self._required.items():
             if not isinstance(response.get(name), kind):

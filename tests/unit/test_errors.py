@@ -195,9 +195,9 @@ def test_concealing_adds_up() -> None:
     assert str(error) == "401: [hidden] [hidden]"
 
 
-@pytest.mark.parametrize("value", [None, 5, ["hunter22"], {"hunter22": 1}], ids=repr)
-def test_what_is_no_string_is_no_secret(value: object) -> None:
-    """A value that is no string is nothing that could be cut out of a text."""
+@pytest.mark.parametrize("value", [None, 5, [None], {"hunter22": 1}], ids=repr)
+def test_what_holds_no_string_is_no_secret(value: object) -> None:
+    """A value without a string in it is nothing that could be cut out of a text."""
     error = MatrixError(401, {"error": "5 hunter22", "session": value})
 
     error._conceal(value)
