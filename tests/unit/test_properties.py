@@ -27,7 +27,7 @@ from interactive_auth._flows import Needs, Stages, choose_flow, count_open
 from interactive_auth._handover import Clock, Handover
 from interactive_auth._session import Reply, UIASession
 
-quick = settings(max_examples=100, deadline=None, derandomize=True, database=None)
+quick = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 
 DUMMY, EMAIL, MSISDN = "m.login.dummy", "m.login.email.identity", "m.login.msisdn"
 STAGES = ["m.login.password", "m.login.sso", "m.login.terms", DUMMY, EMAIL, MSISDN]
@@ -251,7 +251,7 @@ def cost(flow: Stages, completed: frozenset[str], needs: Needs) -> tuple[int, in
     return len([stage for stage in left if stage not in needs.supported and stage != DUMMY]), len(left)
 
 
-@settings(quick, max_examples=200)
+@settings(quick, max_examples=120)
 @given(plain_flows, stage_sets, callers)
 def test_the_choice_is_minimal(offered: list[Stages], completed: frozenset[str], needs: Needs) -> None:
     """The chosen flow fits and no fitting flow costs less, none before it as little; without one, none fits."""
@@ -268,7 +268,7 @@ def test_the_choice_is_minimal(offered: list[Stages], completed: frozenset[str],
     assert chosen == fitting[costs.index(min(costs))]
 
 
-@settings(quick, max_examples=200)
+@settings(quick, max_examples=120)
 @given(plain_flows, stage_sets, stage_sets, callers)
 def test_the_choice_is_stable(
     offered: list[Stages], completed: frozenset[str], more: frozenset[str], needs: Needs

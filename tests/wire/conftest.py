@@ -6,7 +6,7 @@ import json
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -92,12 +92,12 @@ Script = Callable[[Exchange], None]
 
 
 class WireServer(ThreadingHTTPServer):
-    """A server on a free port of this machine; each request is taken down and answered by the script."""
+    """A server on a port of this machine, 0 for a free one; each request is taken down and answered by the script."""
 
     daemon_threads = False
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), Exchange)
+    def __init__(self, context: ssl.SSLContext | None = None, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Exchange)
         self.received: list[Received] = []
         self.connections: list[Any] = []
         self.hung_up = threading.Event()
@@ -135,9 +135,9 @@ class WireServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def running(context: ssl.SSLContext | None = None) -> Iterator[WireServer]:
+def running(context: ssl.SSLContext | None = None, port: int = 0) -> Iterator[WireServer]:
     """Run a server for as long as the block does."""
-    server = WireServer(context)
+    server = WireServer(context, port)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -165,6 +165,12 @@ def server() -> Iterator[WireServer]:
     """Run the server that the client talks to."""
     with running() as server:
         yield server
+
+
+@pytest.fixture
+def server_at() -> Callable[[int], AbstractContextManager[WireServer]]:
+    """Run a server at a given port, for as long as a block lasts."""
+    return lambda port: running(port=port)
 
 
 @pytest.fixture
