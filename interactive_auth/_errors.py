@@ -214,7 +214,7 @@ class StageFailedError(InteractiveAuthError):
 
     Attributes:
         stage: the stage's type, for example ``"m.login.password"``.
-        attempts: how many answers to it were rejected in this session.
+        attempts: how many answers to it were rejected in the session.
     """
 
     stage: str

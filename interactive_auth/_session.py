@@ -64,7 +64,7 @@ class UIASession:
         session: the session's id, None if none is known.
         completed: the stages completed, in the server's order; a dict for its order and its membership test.
         chosen: the flow being walked, None before the first choice.
-        rejections: how many answers to each stage were rejected in this session.
+        rejections: how many answers to each stage were rejected in the session.
         errors: what rejected the last answer to each stage.
     """
 

@@ -111,7 +111,7 @@ class Stage:
             ``submit_url`` of the last token request, if that answered with one.
         flow: the stages of the chosen flow, in order.
         completed: the stages completed so far; may hold stages that are not in ``flow``.
-        attempt: 1 the first time, one more for each answer to this stage that was rejected in this session.
+        attempt: 1 the first time, one more for each answer to this stage that was rejected in the session.
         error: the error that rejected the previous answer to this stage, else None.
         email_sid: the sid of the last email token request, None if there was none.
         msisdn_sid: the sid of the last SMS token request, None if there was none.
