@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import requests
-from throwaway_services import captcha_verifier, mail_server, sms_gateway
+from throwaway_services import MailServer, captcha_verifier, mail_server, sms_gateway
 from throwaway_synapse import TERMS, TOKEN, SynapseError, throwaway_synapse
 
 from interactive_auth import Homeserver, InteractiveAuth, InteractiveAuthError, Stage, handlers
@@ -26,7 +26,7 @@ ADDRESS = "alice@example.org"
 def main() -> str:
     """Register, and return the new user id."""
     with contextlib.ExitStack() as running:
-        mails, texts = running.enter_context(mail_server()), running.enter_context(sms_gateway())
+        mails, texts = running.enter_context(mail_server(MailServer())), running.enter_context(sms_gateway())
         captcha = running.enter_context(captcha_verifier(CAPTCHA_RESPONSE))
         both = {"registrations_require_3pid": ["email", "msisdn"]}
         parts = (TOKEN, TERMS, captcha, mails.config(), texts.config(), both)

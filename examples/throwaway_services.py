@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from aiosmtpd.controller import Controller
@@ -84,10 +84,12 @@ class MailServer(Inbox):
         return {"email": settings}
 
 
+Mails = TypeVar("Mails", bound=MailServer)
+
+
 @contextmanager
-def mail_server() -> Iterator[MailServer]:
+def mail_server(server: Mails) -> Iterator[Mails]:
     """Run a mail server on a free port."""
-    server = MailServer()
     server.port = free_port()
     controller = Controller(server, hostname="127.0.0.1", port=server.port)
     controller.start()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import email as email_parser
 import json
 import os
-import re
 import secrets
 import signal
 import socket
@@ -15,15 +13,13 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
-from email.policy import default as modern
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from throwaway_services import MailServer, mail_server
 from throwaway_synapse import OPEN, TERMS, TOKEN, Synapse, email, throwaway_synapse
 
 from interactive_auth import Homeserver
@@ -33,32 +29,15 @@ PATIENCE = 30.0
 EXAMPLE = Path(__file__).parents[2] / "examples" / "register.py"
 
 
-class Inbox:
-    """Catches the mail of a homeserver."""
-
-    def __init__(self) -> None:
-        self._texts: dict[str, list[str]] = {}
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 (its name)
-        """Take a mail; the name is aiosmtpd's."""
-        message = email_parser.message_from_bytes(envelope.content or b"", policy=modern)
-        body = message.get_body(("plain",))
-        for address in envelope.rcpt_tos:
-            self._texts.setdefault(address, []).append(body.get_content() if body else "")
-        return "250 OK"
-
-    def count(self, address: str) -> int:
-        """Return how many mails an address got."""
-        return len(self._texts.get(address, []))
+class Inbox(MailServer):
+    """Catches the mail of a homeserver, and does with it what a person would."""
 
     def link(self, address: str) -> str:
         """Return the link in the last mail to an address."""
-        found = re.search(r"https?://\S+", self._texts[address][-1])
-        assert found is not None
-        return found[0]
+        return self.wait_for_link(address, self.count(address))
 
     def open_link(self, address: str) -> None:
-        """Do what a person does with the last mail."""
+        """Open it."""
         requests.get(self.link(address), timeout=PATIENCE).raise_for_status()
 
 
@@ -149,33 +128,17 @@ def token_synapse() -> Iterator[Synapse]:
 
 
 @pytest.fixture(scope="session")
-def _mailbox(free_port: int) -> Iterator[tuple[Inbox, int]]:
-    inbox = Inbox()
-    controller = Controller(inbox, hostname="127.0.0.1", port=free_port)
-    controller.start()
-    yield inbox, free_port
-    controller.stop()
-
-
-@pytest.fixture(scope="session")
-def inbox(_mailbox: tuple[Inbox, int]) -> Inbox:
+def inbox() -> Iterator[Inbox]:
     """The mails that ``mail_synapse`` sends."""
-    return _mailbox[0]
+    with mail_server(Inbox()) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
-def mail_synapse(_mailbox: tuple[Inbox, int]) -> Iterator[Synapse]:
+def mail_synapse(inbox: Inbox) -> Iterator[Synapse]:
     """A Synapse that wants an email address from those who register."""
-    with throwaway_synapse(email(_mailbox[1])) as synapse:
+    with throwaway_synapse(email(inbox.port)) as synapse:
         yield synapse
-
-
-@pytest.fixture(scope="session")
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

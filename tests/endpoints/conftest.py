@@ -24,7 +24,7 @@ TOKENS = {
 @pytest.fixture(scope="session")
 def mails() -> Iterator[MailServer]:
     """Run the mail server that the homeserver sends by."""
-    with mail_server() as running:
+    with mail_server(MailServer()) as running:
         yield running
 
 

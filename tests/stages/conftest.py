@@ -20,7 +20,7 @@ _NUMBERS = itertools.count()
 
 @pytest.fixture(scope="session")
 def mails() -> Iterator[MailServer]:
-    with mail_server() as running:
+    with mail_server(MailServer()) as running:
         yield running
 
 
