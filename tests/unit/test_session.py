@@ -328,3 +328,12 @@ def test_other_failures(session: UIASession, error: Exception, reply: Reply) -> 
     assert classify_failure(error) is reply
     assert session.receive(error, TERMS, with_session=True) is reply
     assert session.rejections == {}
+
+
+def test_what_cannot_be_sent_is_nothing() -> None:
+    """Half of a surrogate pair, which JSON can express, makes neither a session id nor the name of a stage."""
+    session = UIASession("s1")
+
+    session.merge({"session": "\ud800", "flows": [{"stages": ["m.login.\udfff"]}, {"stages": ["m.login.dummy"]}]})
+
+    assert (session.session, session.flows) == ("s1", (("m.login.dummy",),))
