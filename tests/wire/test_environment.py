@@ -97,6 +97,21 @@ def test_no_proxy(server: WireServer, homeserver: Homeserver, monkeypatch: pytes
     assert server.received[0].path == "/_matrix/client/v3/delete_devices"
 
 
+def test_environment_that_changes(server: WireServer, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each Homeserver goes by the environment of its own time, whatever another one has found there."""
+    server.will_reply(200, {})
+    direct = connect(server.base_url)
+    direct.delete_devices([])(None)
+    monkeypatch.setenv("HTTP_PROXY", server.base_url)
+
+    connect("http://matrix.example.org", allow_insecure_http=True).delete_devices([])(None)
+    monkeypatch.delenv("HTTP_PROXY")
+    connect(server.base_url).delete_devices([])(None)
+
+    path = "/_matrix/client/v3/delete_devices"
+    assert [received.path for received in server.received] == [path, f"http://matrix.example.org{path}", path]
+
+
 def test_dead_proxy(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy that cannot be reached is connection trouble with its reason, and without the proxy's password."""
     monkeypatch.setenv("HTTP_PROXY", "http://user:hunter2-hunter2@127.0.0.1:1")
