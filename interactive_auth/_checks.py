@@ -59,9 +59,10 @@ def check_required_text(name: str, value: object) -> str:
 
 def check_optional_text(name: str, value: object) -> str | None:
     """Return a string argument that may be None, but not empty: a server would make something up for it."""
-    if check_text(name, value) is None and value is not None:
+    text = check_text(name, value)
+    if text is None and value is not None:
         raise ValueError(f"{name} must not be empty")
-    return check_text(name, value)
+    return text
 
 
 def _encodable(name: str, value: str) -> str:
