@@ -83,7 +83,7 @@ WRONG_OPTIONS: list[tuple[str, Any, type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "kind", "named"), WRONG_OPTIONS, ids=[f"{row[0]}={row[1]!r:.30}" for row in WRONG_OPTIONS]
+    ("name", "value", "kind", "named"), WRONG_OPTIONS, ids=[f"{i} {row[0]}" for i, row in enumerate(WRONG_OPTIONS)]
 )
 def test_wrong_option(new_auth: NewAuth, name: str, value: Any, kind: type[Exception], named: str) -> None:
     """A wrong option is a TypeError or ValueError that names it, before anything is sent."""
