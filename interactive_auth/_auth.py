@@ -291,17 +291,15 @@ class InteractiveAuth(Generic[T]):
             the session's secrets, though no password.
         """
         shared, session = self._shared, self._shared.session
-        auth_data: dict[str, Any] | None = None
+        auth_data: dict[str, Any] = {}
         if session.flows:
-            auth_data = {
-                "flows": [{"stages": list(flow)} for flow in session.flows],
-                "params": plain(session.params),
-                "completed": list(session.completed),
-                _RESUME_KEY: {
-                    **session.save(),
-                    **{str(s): threepid.save() for s, threepid in shared.threepids.items()},
-                },
-            }
+            auth_data["flows"] = [{"stages": list(flow)} for flow in session.flows]
+            auth_data["params"] = plain(session.params)
+            auth_data["completed"] = list(session.completed)
+        # A token may be requested by hand before the server has offered any flow.
+        extras = {str(stage): threepid.save() for stage, threepid in shared.threepids.items() if threepid.send_attempt}
+        if session.flows or extras:
+            auth_data[_RESUME_KEY] = {**session.save(), **extras}
         inputs: Inputs = {}
         email, phone = shared.threepids[AuthType.EMAIL], shared.threepids[AuthType.MSISDN]
         if email.address:
@@ -309,7 +307,7 @@ class InteractiveAuth(Generic[T]):
         if phone.address:
             inputs["phone_country"], inputs["phone_number"] = phone.address
         return {
-            "auth_data": auth_data,
+            "auth_data": auth_data or None,
             "inputs": inputs,
             "session_id": session.session,
             "client_secret": shared.secret,

@@ -57,9 +57,7 @@ class Threepid:
         self.submit_url = web_url(reply.get("submit_url") if isinstance(reply, Mapping) else None)
 
     def save(self) -> dict[str, Any]:
-        """Return what a resumed session needs beside address and sid; empty before the first token request."""
-        if not self.send_attempt:
-            return {}
+        """Return what a resumed session needs beside address and sid."""
         return {"send_attempt": self.send_attempt, "submit_url": self.submit_url}
 
     def restore(self, saved: object) -> None:

@@ -117,6 +117,24 @@ def test_a_new_object_counts_on(stopped: InteractiveAuth[Any], new_auth: NewAuth
     assert asked == [("a@b.c", "secret", 2, "S1"), ("GB", "07700900001", "secret", 2, "S1")]
 
 
+def test_a_token_that_was_requested_before_the_first_attempt(new_auth: NewAuth, asked: list[tuple[Any, ...]]) -> None:
+    """A mail that was asked for by hand, before the server offered any flow, counts in a new object."""
+
+    def request(*arguments: Any) -> dict[str, str]:
+        asked.append(arguments)
+        return {"sid": "sid", "submit_url": "https://hs.example/submit"}
+
+    first = new_auth(request_email_token=request)
+    first.request_email_token("a@b.c")
+
+    second = new_auth(**carried(first.get_resume_state()), request_email_token=request)
+    second.request_email_token()
+
+    assert [(email, attempt) for email, _, attempt, _ in asked] == [("a@b.c", 1), ("a@b.c", 2)]
+    assert first.get_stage_params(EMAIL) == {"submit_url": "https://hs.example/submit"}
+    assert second.get_email_sid() == "sid"
+
+
 def test_a_state_is_its_own_resume_state(stopped: InteractiveAuth[Any], new_auth: NewAuth) -> None:
     """A new object's state is the one it was made from."""
     state = stopped.get_resume_state()
