@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MAX_BODY = 8 * 1024 * 1024
 #: How much of a body is asked for at a time.
 CHUNK = 64 * 1024
+#: Seconds in which the body of a streamed response must come, where nothing says how long its reader would wait.
+_LONGEST_BODY = 300.0
 #: What is decompressed here, and asked for.
 _ENCODINGS = frozenset({"gzip", "x-gzip"})
 _GZIP = 16 + zlib.MAX_WBITS
@@ -57,7 +59,7 @@ def raise_for_matrix_error(response: requests.Response) -> dict[str, Any]:
     """Return a homeserver's answer, or raise it: the last line of a ``do_request`` written over requests.
 
     Args:
-        response: the answer; of one that is streamed, the body is read here, up to a limit.
+        response: the answer; of one that is streamed, the body is read here, within limits of size and time.
 
     Returns:
         The JSON object of a success (2xx).
@@ -76,7 +78,7 @@ def raise_for_matrix_error(response: requests.Response) -> dict[str, Any]:
     address = f"{url.scheme}://{url.hostname}{'' if url.port is None else f':{url.port}'}{url.path}"
     method = (request and request.method) or "the request to"
     try:
-        answer = read_response(response, math.inf)
+        answer = read_response(response, _LONGEST_BODY)
     except (requests.RequestException, HTTPError, OSError) as failure:
         reason = reason_of(failure, math.inf)
     else:

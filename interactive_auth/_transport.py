@@ -21,6 +21,7 @@ from urllib3.util import Timeout
 
 from ._answers import REDIRECT, Answer, check_answer, read_raw, read_response, reason_of
 from ._checks import check_required_text
+from ._deadline import bound_answers
 from ._errors import HomeserverConnectionError, MatrixError
 
 #: As many connections are kept as threads are expected to share one homeserver.
@@ -64,7 +65,7 @@ class Transport(ABC):
 
     Args:
         base_url: the homeserver's address, checked by ``check_base_url``.
-        timeout: seconds to wait for a connection, for each piece of the answer, and for the body as a whole.
+        timeout: seconds to wait for a connection, and for the answer as a whole.
     """
 
     def __init__(self, base_url: str, timeout: float) -> None:
@@ -224,6 +225,7 @@ class OwnTransport(Transport):
         verify, proxies, cert = settings["verify"], settings["proxies"], settings["cert"]
         pool = adapter.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
         adapter.cert_verify(pool, url, verify, cert)
+        bound_answers(pool, self.timeout)
         headers = {name: str(value) for name, value in request.headers.items() if name not in _NEEDLESS}
         prepared = _Prepared(request, pool, adapter.request_url(request, proxies), headers)
         if len(self._prepared) >= _MOST_PREPARED:

@@ -57,7 +57,8 @@ class Homeserver(Endpoints, TokenRequests):
         access_token: the token of the account to act for; None for requests that need none, like a registration.
         session: a ``requests.Session`` to send by, with its adapters, auth, hooks and cookies; it stays open. None
             for one of the homeserver's own.
-        timeout: seconds to wait for a connection, and for each piece of an answer.
+        timeout: seconds to wait for a connection, and for an answer as a whole; by a ``session``, for its first
+            piece and then for the rest.
         allow_insecure_http: whether plain http to other machines is allowed, where anybody on the way can read
             passwords and tokens.
 
@@ -100,7 +101,7 @@ class Homeserver(Endpoints, TokenRequests):
             server_name_or_user_id: a server name like ``"example.org"``, or a user id like ``"@alice:example.org"``.
             access_token: see the constructor, as for what follows.
             session: a session to send by.
-            timeout: seconds to wait for a connection, and for each piece of an answer.
+            timeout: seconds, for each of the requests.
 
         Raises:
             ServerProtocolError: what was found there is no homeserver.

@@ -67,13 +67,13 @@ def test_stalling_server(server: WireServer, impatient: Homeserver, script: Call
     assert server.hung_up.wait(SOON)
 
 
-def drip_after(head: bytes, drop: bytes) -> Callable[[Exchange], None]:
+def drip_after(head: bytes, drop: bytes, *, every: float = 0.02) -> Callable[[Exchange], None]:
     """Make a script that begins to answer, and then sends a drop every few milliseconds."""
 
     def script(exchange: Exchange) -> None:
         exchange.raw(head)
         end = time.monotonic() + SOON + 1
-        while time.monotonic() < end and not exchange.server.closing.wait(0.02):
+        while time.monotonic() < end and not exchange.server.closing.wait(every):
             exchange.raw(drop)
 
     return script
@@ -95,6 +95,30 @@ def test_dripping_server(server: WireServer, impatient: Homeserver, script: Call
 
     with pytest.raises(InteractiveAuthError):
         impatient.delete_devices([])(None)
+
+    assert time.monotonic() - began < SOON
+
+
+HEAD_DRIPS = {
+    "status": drip_after(b"", b"H"),
+    "header": drip_after(OK + b"X: ", b"y"),
+    "headers": drip_after(OK, b"X: y\r\n"),
+    "continue": drip_after(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a flood of continue": drip_after(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, every=0.0),
+}
+
+
+@pytest.mark.parametrize("script", HEAD_DRIPS.values(), ids=HEAD_DRIPS)
+def test_answer_that_never_begins(server: WireServer, script: Callable[[Exchange], None]) -> None:
+    """Status and headers have to come within the timeout as well, if the connection is the library's own."""
+    server.script = script
+    began = time.monotonic()
+
+    with (
+        Homeserver(server.base_url, timeout=0.2) as homeserver,
+        pytest.raises(HomeserverConnectionError, match=r"got no answer: it took more than 0\.2 seconds"),
+    ):
+        homeserver.delete_devices([])(None)
 
     assert time.monotonic() - began < SOON
 

@@ -148,6 +148,22 @@ def test_stalling_stream(server: WireServer, session: requests.Session) -> None:
     assert "inf " not in str(caught.value)
 
 
+def test_dripping_stream(server: WireServer, session: requests.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that comes steadily, and never to its end, is a connection error after some minutes."""
+
+    def script(exchange: Exchange) -> None:
+        exchange.raw(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not exchange.server.closing.wait(0.02):
+            exchange.raw(b" ")
+
+    server.script = script
+    monkeypatch.setattr("interactive_auth._answers._LONGEST_BODY", 0.2)
+    response = session.get(server.base_url, stream=True, timeout=10)
+
+    with pytest.raises(HomeserverConnectionError, match="it took too long"):
+        raise_for_matrix_error(response)
+
+
 def test_response_made_by_hand() -> None:
     """A response that nobody sent a request for, as tests make them, is read like any other."""
     answer = requests.Response()
