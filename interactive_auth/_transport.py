@@ -6,6 +6,7 @@ What must not be here: endpoints, anything about authentication stages, and the 
 from __future__ import annotations
 
 import ipaddress
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -32,6 +33,10 @@ _MOST_PREPARED = 64
 _NEEDLESS = frozenset({"Accept", "Connection", "Content-Length"})
 #: No encoding is asked for but the one that ``_answers`` can bound.
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
+
+
+#: The one endpoint of the specification's that wants a secret in the query.
+TOKEN_VALIDITY = "/_matrix/client/v1/register/m.login.registration_token/validity"
 
 
 class _Token(AuthBase):
@@ -292,6 +297,19 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def hide_logged_token() -> None:
+    """Keep the query of ``TOKEN_VALIDITY`` out of the lines in which urllib3 logs each request at DEBUG."""
+    logging.getLogger("urllib3.connectionpool").addFilter(_without_token)  # once, however often it is added
+
+
+def _without_token(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            arg.partition("?")[0] if isinstance(arg, str) and TOKEN_VALIDITY in arg else arg for arg in record.args
+        )
+    return True
 
 
 def _drop_redirect(response: requests.Response, *_: Any, **__: Any) -> requests.Response:

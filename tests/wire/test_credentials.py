@@ -99,3 +99,19 @@ def test_own_session_shares_nothing(server: WireServer, connect: Connect) -> Non
         connect(server.base_url).delete_devices([])(None)
 
     assert [received.headers.get("Cookie") for received in server.received] == [None, None]
+
+
+def test_registration_token_is_not_logged(
+    server: WireServer, homeserver: Homeserver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The query that asks about a registration token is cut out of what urllib3 logs, and others are not."""
+    server.will_reply(200, {"valid": True, "available": True})
+    caplog.set_level("DEBUG")
+
+    homeserver.registration_token_validity("a-token")
+    homeserver.username_available("alice")
+
+    assert server.received[0].path.endswith("?token=a-token")
+    assert "a-token" not in caplog.text
+    assert "m.login.registration_token/validity" in caplog.text
+    assert "register/available?username=alice" in caplog.text
