@@ -60,7 +60,7 @@ class Attempt(Generic[T]):
             if stage is not None:
                 asked_again = False
                 self._request_tokens(flow)
-                reply = self._submit_dummy() if stage == AuthType.DUMMY else self._do_stage(stage)
+                reply = self._submit_dummy() if stage == AuthType.DUMMY else self._do_stage_to_its_end(stage)
             elif not asked_again:
                 # A server may not have noticed that nothing is left to do: ask once more, with the session alone.
                 asked_again = True
@@ -127,6 +127,12 @@ class Attempt(Generic[T]):
         if reply in _UNDECIDED and AuthType.DUMMY not in self._session.completed:
             raise self._error
         return reply
+
+    def _do_stage_to_its_end(self, stage: str) -> Reply:
+        try:
+            return self._do_stage(stage)
+        finally:
+            self._shared.end_stage()
 
     def _do_stage(self, stage: str) -> Reply:
         submission = self._handover.take_submission()

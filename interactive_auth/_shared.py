@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
@@ -40,6 +40,8 @@ class Shared(Generic[T]):
         identity_server: ``id_server`` and ``id_access_token``, or empty.
         secret: the client secret.
         response: the response, in a list of its own since it may be anything; empty before the success.
+        on_wait: called by a wait at its beginning and every second with the seconds left, None if it has no end.
+        after_stage: called when the stage is over, however it ends, the last one first; then both are emptied.
     """
 
     def __init__(
@@ -71,6 +73,14 @@ class Shared(Generic[T]):
         self.session = UIASession()
         self.handover = Handover()
         self.response: list[T] = []
+        self.on_wait: Callable[[float | None], None] | None = None
+        self.after_stage: list[Callable[[], None]] = []
+
+    def end_stage(self) -> None:
+        """Let go of what the stage's callback has set up for its wait."""
+        self.on_wait = None
+        while self.after_stage:
+            self.after_stage.pop()()
 
     def session_auth(self) -> dict[str, Any] | None:
         """Return the auth dict that only names the session, None if there is none to name."""

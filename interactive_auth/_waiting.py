@@ -21,6 +21,8 @@ T = TypeVar("T")
 _log = logging.getLogger("interactive_auth")
 _log.addHandler(logging.NullHandler())
 
+#: Seconds from one sign of life to the next.
+_TELL_EVERY = 1.0
 _OAUTH = frozenset({AuthType.OAUTH, AuthType.UNSTABLE_OAUTH})
 
 
@@ -72,9 +74,17 @@ class Waiting(Generic[T]):
             if self._clock.monotonic() >= self._deadline:
                 limit = self._shared.poll_timeout or 0.0
                 raise AuthTimeoutError(self._stage, limit, self._poll_error) from self._poll_error
-            self._shared.handover.wait(min(self._next_poll, self._deadline))
+            self._shared.handover.wait(min(self._next_poll, self._deadline, self._tell()))
             submission = self._shared.handover.take_submission()
         return submission
+
+    def _tell(self) -> float:
+        """Tell whoever shows the wait to a person how long it may last; return when that is due again."""
+        if self._shared.on_wait is None:
+            return math.inf
+        now = self._clock.monotonic()
+        self._shared.on_wait(None if self._deadline == math.inf else self._deadline - now)
+        return now + _TELL_EVERY
 
     def _act(self, background: Submission | None) -> Reply | None:
         """Send what is due, if anything is; None if the wait goes on."""

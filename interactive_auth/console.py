@@ -1,12 +1,15 @@
 """Stage callbacks that ask a person, in a terminal or in a notebook cell.
 
 What must not be here: waiting, polling, and any import of a notebook's libraries. Everything is asked by ``input``
-and ``getpass.getpass``, which a notebook replaces by its own, and shown by ``print``; no secret is ever echoed.
+and ``getpass.getpass``, which a notebook replaces by its own, and shown by ``print``; no secret is ever echoed. A wait
+is one line that is written anew every second.
 """
 
 from __future__ import annotations
 
 import getpass
+import math
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -35,6 +38,12 @@ _NAMES: Mapping[str, str] = {
     AuthType.UNSTABLE_OAUTH: "approval",
 }
 
+#: What a wait is for, where it is not for a page in the browser.
+_AWAITED: Mapping[str, str] = {
+    AuthType.EMAIL: "the link in the mail to be opened",
+    AuthType.MSISDN: "the link in the SMS to be opened",
+}
+
 
 def handlers(
     homeserver: Homeserver, *, user: str | None = None, language: str = "en", open_browser: bool = False
@@ -45,7 +54,8 @@ def handlers(
         homeserver: makes the addresses of pages, and posts codes.
         user: the user name for password stages; None asks for it.
         language: the language to show terms in.
-        open_browser: whether to open pages in this machine's browser; their address is shown anyway.
+        open_browser: whether to open pages in this machine's browser, and go on as soon as they are done there (see
+            ``browser.complete``); their address is shown anyway.
 
     Raises:
         TypeError: an argument has a wrong type.
@@ -54,7 +64,7 @@ def handlers(
     if not isinstance(homeserver, Homeserver):
         raise type_error("homeserver", "a Homeserver", homeserver)
     person = _Person(homeserver, check_text("user", user), bool(open_browser))
-    page = ready.fallback(homeserver, person.visit)
+    page = person.browse if open_browser else ready.fallback(homeserver, person.visit)
     token = ready.registration_token(person.token)
     oauth = ready.oauth(person.visit)
     callbacks: dict[str, StartAuthStage] = {
@@ -100,12 +110,8 @@ class _Person:
         return _ask("Email address: ")
 
     def follow_link(self, stage: Stage) -> None:
-        shared = current()
-        email = shared.threepids[AuthType.EMAIL]
-        again = "" if email.address is None or email.request is None else " (r and Enter sends the mail again)"
-        while _read(input, f"Open the link in the mail, then press Enter{again}: ").strip() == "r" and again:
-            shared.request_token(email, email.address or ())
-        shared.handover.ask_poll()
+        _read_or_resend(AuthType.EMAIL, "Open the link in the mail, then press Enter")
+        current().handover.ask_poll()
 
     def number(self, stage: Stage) -> tuple[str, str]:
         _say_why(stage)
@@ -113,10 +119,17 @@ class _Person:
 
     def code(self, stage: Stage) -> str | None:
         if "submit_url" in stage.params:
-            return _ask("Code in the SMS: ")
-        _read(input, "Open the link in the SMS, then press Enter: ")
+            while not (code := _read_or_resend(AuthType.MSISDN, "Code in the SMS")):
+                pass
+            return code
+        _read_or_resend(AuthType.MSISDN, "Open the link in the SMS, then press Enter")
         current().handover.ask_poll()
         return None
+
+    def browse(self, stage: Stage) -> None:
+        from . import browser  # brings a server, and is rarely wanted
+
+        browser.complete(stage, self._homeserver)
 
     def visit(self, url: str) -> None:
         print("Open this page in a browser:")
@@ -137,9 +150,31 @@ def _announced(callback: StartAuthStage) -> StartAuthStage:
         name = _NAMES.get(stage.type, printable(stage.type, 100))
         print(f"Step {number} of {max(len(stage.flow), 1)}: {name}", flush=True)
         _say_why(stage)
+        shared = current()
+        line = _Line(f"{name}: waiting for {_AWAITED.get(stage.type, 'the page to be done')}")
+        shared.on_wait = line.show
+        shared.after_stage.append(line.end)
         return callback(stage)
 
     return announced
+
+
+class _Line:
+    """The one line that shows how a wait goes on: terminals, pipes and notebooks all know how to write it anew."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._width = 0
+
+    def show(self, left: float | None) -> None:
+        line = self._text if left is None else f"{self._text}, {max(math.ceil(left), 0)} s left"
+        line = line[: shutil.get_terminal_size().columns - 1]  # a line that wraps cannot be written anew
+        print("\r" + line.ljust(self._width), end="", flush=True)
+        self._width = len(line)
+
+    def end(self) -> None:
+        if self._width:
+            print(flush=True)
 
 
 def _say_why(stage: Stage) -> None:
@@ -158,6 +193,17 @@ def _ask_secret(prompt: str) -> str:
     """Read a line without showing it, again for as long as it is empty."""
     while not (answer := _read(getpass.getpass, prompt)):
         pass
+    return answer
+
+
+def _read_or_resend(stage: AuthType, prompt: str) -> str:
+    """Read a line, and have the mail or the SMS sent again for each "r", if that is possible."""
+    shared = current()
+    threepid = shared.threepids[stage]
+    if threepid.address is None or threepid.request is None:
+        return _read(input, f"{prompt}: ").strip()
+    while (answer := _read(input, f"{prompt} (r and Enter sends it again): ").strip()) == "r":
+        shared.request_token(threepid, threepid.address)
     return answer
 
 

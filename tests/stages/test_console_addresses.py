@@ -14,7 +14,7 @@ from interactive_auth import Homeserver, InteractiveAuth, MatrixError, console
 
 #: Whoever waits for the next poll that nobody has asked for waits in vain.
 PATIENT: Any = {"poll_interval": 600.0, "poll_timeout": 20.0}
-OPEN_LINK = "Open the link in the mail, then press Enter (r and Enter sends the mail again): "
+OPEN_LINK = "Open the link in the mail, then press Enter (r and Enter sends it again): "
 
 Connect = Callable[..., Homeserver]
 Owner = Callable[[Synapse, Mapping[str, Any]], str]

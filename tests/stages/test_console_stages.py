@@ -154,7 +154,7 @@ def test_stage_that_is_done_on_a_page(
         (
             AuthType.EMAIL,
             {"email_address": "alice@example.org"},
-            ["Open the link in the mail, then press Enter (r and Enter sends the mail again): "],
+            ["Open the link in the mail, then press Enter (r and Enter sends it again): "],
             "email address",
         ),
         (
