@@ -56,6 +56,7 @@ __all__ = [
     "StageFailedError",
     "StartAuthStage",
     "UIARequest",
+    "browser",
     "console",
     "handlers",
     "raise_for_matrix_error",
@@ -64,12 +65,12 @@ __all__ = [
 __version__ = "0.1.0"
 
 if _typing.TYPE_CHECKING:
-    from . import console, handlers
+    from . import browser, console, handlers
 
 
 def __getattr__(name: str) -> _typing.Any:
     """Import the rooms that not every program enters when they are first asked for (PEP 562)."""
-    if name in ("console", "handlers"):
+    if name in ("browser", "console", "handlers"):
         from importlib import import_module
 
         return import_module(f".{name}", __name__)

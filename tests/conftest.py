@@ -1,11 +1,13 @@
-"""The two sizes of the heavy tests, and the seed of what they draw."""
+"""The two sizes of the heavy tests, the seed of what they draw, and a real browser."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 
 import pytest
+from selenium import webdriver
 
 Sized = Callable[[int, int], int]
 
@@ -14,6 +16,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("interactive_auth's own tests")
     group.addoption("--full-size", action="store_true", help="run the tests that are marked slow at their full size")
     group.addoption("--seed", type=int, default=1, help="where the slow tests begin to draw (default: %(default)s)")
+    group.addoption("--need-chromium", action="store_true", help="fail, and do not skip, where Chromium is missing")
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +37,20 @@ def sized(request: pytest.FixtureRequest) -> Sized:
     """Choose between how many there are in the ordinary test command, and how many with ``--full-size``."""
     full: bool = request.config.getoption("--full-size")
     return lambda small, large: large if full else small
+
+
+@pytest.fixture(scope="session")
+def chromium(request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
+    """Run a real browser without a window."""
+    driver = shutil.which("chromedriver")
+    if driver is None or shutil.which("chromium") is None:
+        missing = "Chromium is not installed: apt-get install chromium chromium-driver"
+        if request.config.getoption("--need-chromium"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    options = webdriver.ChromeOptions()
+    only_here = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", only_here):
+        options.add_argument(argument)
+    with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as browser:
+        yield browser

@@ -1,0 +1,197 @@
+"""A page on this machine that tells the waiting loop the moment the homeserver's fallback page is done.
+
+Fallback pages end by a message to the page that opened them (client-server API, "Fallback"). That page is served here,
+on 127.0.0.1, for as long as the stage lasts. Whatever keeps the message from coming (no popups, a browser on another
+machine), the loop finds out by its polls. What must not be here: stages, the homeserver's API, waiting.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections.abc import Callable
+from functools import partial
+from html import escape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+from . import handlers
+from ._checks import check_function
+from ._errors import printable
+from ._shared import current
+from ._types import Stage
+
+__all__ = ["complete"]
+
+#: Seconds in which a browser has to say what it wants, and in which the server notices that it is to stop.
+_PATIENCE, _NOTICE = 10.0, 0.02
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    # Nobody learns the page's path, and the popup's messages come from the popup alone.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+}
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{stage}</title>
+<style nonce="{nonce}">
+:root {{ color-scheme: light dark; font: 1.1rem/1.5 system-ui, sans-serif; }}
+body {{ max-width: 34rem; margin: 15vh auto 0; padding: 0 1.5rem; }}
+button {{ font: inherit; padding: .6rem 1.4rem; cursor: pointer; }}
+p {{ overflow-wrap: anywhere; }}
+</style>
+<main>
+<h1>One step in the browser</h1>
+<p id="what"><b>{host}</b> asks for the step <b>{stage}</b>. It is done on a page of its own.</p>
+<p><button id="open" autofocus>Open the page</button></p>
+<p id="state" role="status"></p>
+<p>If nothing opens, follow this link: <a href="{url}" target="_blank" rel="opener">{url}</a></p>
+</main>
+<script nonce="{nonce}">
+"use strict";
+const url = {url_json}, origin = new URL(url).origin, state = document.getElementById("state");
+let popup = null;
+document.getElementById("open").onclick = () => {{
+  popup = window.open(url, "stage", "popup,width=640,height=760");
+  state.textContent = popup ? "Go on in the other window." : "The browser let no window open: follow the link below.";
+}};
+window.addEventListener("message", async event => {{
+  if (event.origin !== origin || event.data !== "authDone") return;
+  await fetch(location.pathname, {{ method: "POST" }}).catch(() => null);
+  if (event.source) event.source.close();
+  document.querySelector("main").innerHTML = "<h1>Done</h1><p>You can close this page and return to the program.</p>";
+}});
+</script>
+</html>
+"""
+
+
+def complete(
+    stage: Stage,
+    homeserver: handlers.FallbackPages,
+    *,
+    open_url: Callable[[str], object] | None = None,
+    show: Callable[[str], object] = print,
+) -> None:
+    """Do a stage on its fallback page in a browser, and go on as soon as that is done: the body of a callback.
+
+    ``InteractiveAuth(request, {"*": functools.partial(browser.complete, homeserver=homeserver)})`` does all stages
+    so. It returns at once, and the loop waits; the page it has opened is gone when the stage is over.
+
+    Args:
+        stage: the stage that the callback was called with; any for which the homeserver has a page, which are
+            recaptcha, terms, registration token and single sign-on on Synapse.
+        homeserver: makes the fallback page's address (client-server API, "Fallback").
+        open_url: opens the page on this machine; None for the ``webbrowser`` module.
+        show: is given a text with the fallback page's own address, for a browser on another machine.
+
+    Raises:
+        ServerProtocolError: the server gave no session, without which there is no fallback page.
+        RuntimeError: it is not called by an ``InteractiveAuth``.
+        TypeError: an argument has a wrong type.
+    """
+    check_function("open_url", open_url, optional=True)
+    check_function("show", show)
+    shared = current()
+
+    def visit(url: str) -> None:
+        page = _Page(stage.type, url, shared.handover.ask_poll)
+        shared.after_stage.append(page.close)
+        show(f"Open this page in a browser:\n{printable(url, 2000)}")
+        if open_url is None:
+            import webbrowser  # slow to import
+
+            webbrowser.open(page.url)
+        else:
+            open_url(page.url)
+
+    handlers.fallback(homeserver, visit)(stage)
+
+
+class _Page:
+    """The page, and the server that it is on.
+
+    Attributes:
+        url: where it is, for this machine.
+    """
+
+    def __init__(self, stage: str, fallback_url: str, done: Callable[[], None]) -> None:
+        path = "/" + secrets.token_urlsafe(32)
+        nonce = secrets.token_urlsafe(16)
+        page = _PAGE.format(
+            nonce=nonce,
+            stage=escape(printable(stage, 100)),
+            host=escape(urlsplit(fallback_url).hostname or ""),
+            url=escape(fallback_url),
+            url_json=_in_script(fallback_url),
+        )
+        headers = {name: value.format(nonce=nonce) for name, value in _HEADERS.items()}
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Visit, path, page.encode(), headers, done))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(_NOTICE,), daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}{path}"
+
+    def close(self) -> None:
+        """Take the page away."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Visit(BaseHTTPRequestHandler):
+    """One request of a browser's; whoever does not know the path is told nothing."""
+
+    timeout = _PATIENCE
+    server: ThreadingHTTPServer
+
+    def __init__(self, path: str, page: bytes, headers: dict[str, str], done: Callable[[], None], *args: Any) -> None:
+        self._path, self._page, self._done, self._fixed = path, page, done, headers
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        if self._is_ours():
+            self._reply(200, self._page)
+        else:
+            self._reply(404)
+
+    def do_POST(self) -> None:
+        # The page itself says so; any other site would name itself as the origin.
+        if self._is_ours() and self.headers.get("Origin") == f"http://{self._host()}":
+            self._reply(204)
+            self._done()
+        else:
+            self._reply(404)
+
+    def _is_ours(self) -> bool:
+        # The name of another site may be made to lead to this machine; it is in the Host header then.
+        known = secrets.compare_digest(self.path.encode(), self._path.encode())
+        return known and self.headers.get_all("Host") == [self._host()]
+
+    def _host(self) -> str:
+        return f"127.0.0.1:{self.server.server_port}"
+
+    def _reply(self, status: int, body: bytes = b"") -> None:
+        self.send_response_only(status)
+        for name, value in self._fixed.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the lines would hold the path."""
+
+
+def _in_script(value: str) -> str:
+    """Return a text as a script's literal, which cannot end the script."""
+    return json.dumps(value).replace("<", "\\u003c")

@@ -1,0 +1,107 @@
+"""A real browser, somebody who uses it, and homeservers whose pages are seen in it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+from throwaway_services import captcha_verifier
+from throwaway_synapse import TERMS, TOKEN, Synapse, throwaway_synapse
+
+from interactive_auth import Homeserver, Stage, StartAuthStage, browser
+
+from ..endpoints.sso import oidc_provider
+
+#: Seconds; nothing here takes nearly as long.
+PATIENCE = 20.0
+
+
+Step = Callable[[Chrome], Any]
+
+
+class Person:
+    """Somebody at the browser, who does what a page asks for while the program waits.
+
+    Attributes:
+        pages: the addresses of the pages that the program has opened, in their order.
+        shown: the lines that the program has shown.
+        done: what the steps that were gone through have returned, or are about to.
+    """
+
+    def __init__(self, chromium: Chrome, pool: ThreadPoolExecutor) -> None:
+        self.chromium = chromium
+        self.pages: list[str] = []
+        self.shown: list[str] = []
+        self.done: list[Future[Any]] = []
+        self._pool = pool
+
+    def callback(self, homeserver: Homeserver, steps: Mapping[str, Step]) -> StartAuthStage:
+        """Make the callback that opens a stage's page before this person, who then takes the stage's step."""
+
+        def start(stage: Stage) -> None:
+            def open_url(url: str) -> None:
+                self.pages.append(url)
+                self.done.append(self._pool.submit(self._go_through, url, steps[stage.type]))
+
+            browser.complete(stage, homeserver, open_url=open_url, show=self.shown.append)
+
+        return start
+
+    def _go_through(self, url: str, step: Step) -> Any:
+        self.chromium.get(url)
+        page = self.chromium.current_window_handle
+        self.chromium.find_element(By.ID, "open").click()
+        self.until(lambda driver: len(driver.window_handles) == 2)
+        self.chromium.switch_to.window(next(w for w in self.chromium.window_handles if w != page))
+        try:
+            return step(self.chromium)
+        finally:
+            self.chromium.switch_to.window(page)
+
+    def until(self, condition: Callable[[Chrome], Any]) -> Any:
+        """Wait until something holds in the browser."""
+        return WebDriverWait(self.chromium, PATIENCE, poll_frequency=0.02).until(condition)
+
+
+@pytest.fixture
+def person(chromium: Chrome) -> Iterator[Person]:
+    """Sit down before the browser; windows left open are closed afterwards."""
+    with ThreadPoolExecutor(1) as pool:
+        yield Person(chromium, pool)
+    first, *others = chromium.window_handles
+    for window in others:
+        chromium.switch_to.window(window)
+        chromium.close()
+    chromium.switch_to.window(first)
+    chromium.get("about:blank")
+
+
+@pytest.fixture(scope="session")
+def synapse() -> Iterator[Synapse]:
+    """Run a homeserver where one registers by captcha, terms and token, and signs on by OpenID Connect."""
+    with (
+        captcha_verifier("i-am-no-robot") as captcha,
+        oidc_provider() as oidc,
+        throwaway_synapse(TOKEN, TERMS, captcha, oidc) as running,
+    ):
+        running.add_registration_token("the-right-token")
+        yield running
+
+
+@pytest.fixture
+def homeserver(synapse: Synapse) -> Iterator[Homeserver]:
+    """Make a client without an account."""
+    with Homeserver(synapse.base_url) as homeserver:
+        yield homeserver
+
+
+@pytest.fixture
+def name() -> str:
+    """A user name that nobody has."""
+    return f"user{secrets.token_hex(4)}"
