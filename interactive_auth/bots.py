@@ -1,0 +1,155 @@
+"""For bots on asyncio: an attempt in a thread of its own, its requests and questions in the bot's event loop.
+
+What must not be here: any client library, and anything that one of them needs and another does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import inspect
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+from ._answers import Answer, reason_of
+from ._answers import check_answer as _check_answer
+from ._auth import InteractiveAuth
+from ._checks import type_error
+from ._errors import AuthCancelledError, HomeserverConnectionError, InteractiveAuthError
+
+__all__ = ["attempt_auth", "check_answer", "from_coroutine"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Seconds from one look to the next at what tells nobody: an event loop that was closed, an attempt that has begun.
+_LOOK = 0.1
+_CLOSED = "the event loop was closed before the request was answered"
+
+
+async def attempt_auth(auth: InteractiveAuth[T]) -> T:
+    """Run ``auth.attempt_auth()`` in a thread of its own, while the event loop goes on.
+
+    Meanwhile the loop's event handlers may call the other methods of ``auth`` that send nothing: none of them blocks.
+    If the task that awaits this is cancelled, as Ctrl-C does, so is the attempt, and the task ends when that has.
+
+    Args:
+        auth: what to run. The functions it was made with are called in the thread; those that need the event loop
+            are made by ``from_coroutine``.
+
+    Returns:
+        What ``auth.attempt_auth()`` returns.
+
+    Raises:
+        Exception: what ``auth.attempt_auth()`` raises.
+        CancelledError: the task was cancelled; a request that was on its way may have succeeded all the same.
+    """
+    # Not in the loop's default executor: aiohttp looks up names there, so attempts in all of its threads would wait
+    # for ever, each for a connection that waits for a thread.
+    executor = concurrent.futures.ThreadPoolExecutor(1, "attempt_auth")
+    worker = asyncio.get_running_loop().run_in_executor(executor, auth.attempt_auth)
+    executor.shutdown(wait=False)
+    try:
+        await asyncio.wait([worker])
+    finally:
+        while not worker.done():
+            auth.cancel()  # again and again: before the attempt has begun it does nothing
+            await asyncio.wait([worker], timeout=_LOOK)
+        worker.exception()  # or asyncio would complain of an error that nobody has looked at
+    return worker.result()
+
+
+def check_answer(status: int, headers: Mapping[str, str], body: bytes | str) -> dict[str, Any]:
+    """Return a homeserver's answer, or raise it: the last line of a coroutine function that sends a request.
+
+    Args:
+        status: the HTTP status code.
+        headers: the header fields, of which ``Retry-After`` matters; ``{}`` if they are not known.
+        body: the body as it came, which need not be JSON.
+
+    Returns:
+        The JSON object of a success (2xx).
+
+    Raises:
+        MatrixError: the answer is no success; with its status, body and the seconds of its ``Retry-After``.
+        ServerProtocolError: a success whose body is no JSON object.
+    """
+    content = body.encode(errors="replace") if isinstance(body, str) else body
+    return _check_answer(Answer(status, headers, content), "the", "request")
+
+
+def from_coroutine(
+    function: Callable[P, Awaitable[T]], connection_errors: tuple[type[Exception], ...] = ()
+) -> Callable[P, T]:
+    """Make a coroutine function into an ordinary one, to be called from other threads than the event loop's.
+
+    What is made runs the coroutine in the event loop that is running now, and waits for its result. It serves
+    ``InteractiveAuth`` as ``do_request``, as ``request_email_token`` or ``request_msisdn_token``, and as the callback
+    of a stage.
+
+    Args:
+        function: the coroutine function.
+        connection_errors: what the client library raises if there was no complete answer, like
+            ``aiohttp.ClientError``, so that the request is repeated. Timeouts need not be named.
+
+    Returns:
+        The function. It raises what the coroutine does, but ``HomeserverConnectionError`` for ``connection_errors``
+        and timeouts; ``AuthCancelledError`` if the coroutine was cancelled or the event loop closed; RuntimeError at
+        once in the event loop's own thread, where it would wait for ever. Ctrl-C cancels the coroutine.
+
+    Raises:
+        TypeError: ``function`` is not callable.
+        RuntimeError: no event loop is running in this thread.
+    """
+    if not callable(function):
+        raise type_error("function", "a coroutine function", function)
+    loop = asyncio.get_running_loop()
+    # In Python 3.10 the TimeoutError of asyncio is not the built-in one.
+    unanswered: tuple[type[Exception], ...] = (asyncio.TimeoutError, *connection_errors)
+
+    async def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await function(*args, **kwargs)
+        except InteractiveAuthError:  # some are TimeoutErrors, too, and mean what they say
+            raise
+        except unanswered as error:
+            reason = reason_of(error, math.inf)
+        raise HomeserverConnectionError(f"the request got no answer: {reason}")
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        if _runs_here(loop):
+            raise RuntimeError(
+                "this would stop the event loop that it waits for: await bots.attempt_auth(auth) instead"
+            )
+        return _run(run(*args, **kwargs), loop)
+
+    return call
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:  # none does
+        return False
+
+
+def _run(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+    """Run a coroutine in an event loop of another thread, and wait for its result for as long as there is that loop."""
+    try:
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    except RuntimeError:  # the loop is closed
+        coroutine.close()
+        raise AuthCancelledError(_CLOSED) from None
+    try:
+        while not concurrent.futures.wait([future], _LOOK).done:
+            if loop.is_closed():
+                if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                    coroutine.close()  # it never began, of which Python would warn
+                raise AuthCancelledError(_CLOSED)
+        return future.result()
+    except concurrent.futures.CancelledError:
+        raise AuthCancelledError("the request was cancelled in the event loop") from None
+    finally:
+        if not loop.is_closed():
+            future.cancel()
