@@ -9,11 +9,11 @@ from __future__ import annotations
 import io
 import socket
 import time
+from functools import partial
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 
 from urllib3 import HTTPConnectionPool
-from urllib3.connection import HTTPConnection
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -51,15 +51,19 @@ class _Answer(io.RawIOBase):
         return io.BufferedReader(self)
 
 
-class _Bounded(HTTPConnection):
-    seconds: float
+class _Bounded:
+    """Marks a class of connections whose answers are bounded."""
 
-    def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> HTTPResponse:  # type: ignore[override]
-        return HTTPResponse(_Answer(sock, self.seconds), *args, **kwargs)  # type: ignore[arg-type]
+
+def _read_bounded(seconds: float, sock: socket.socket, *args: Any, **kwargs: Any) -> HTTPResponse:
+    answer: Any = _Answer(sock, seconds)  # as much of a socket as an HTTPResponse asks for
+    return HTTPResponse(answer, *args, **kwargs)
 
 
 def bound_answers(pool: HTTPConnectionPool, seconds: float) -> None:
     """Have each answer to a pool's requests, headers and body together, take at most ``seconds``."""
     kind = pool.ConnectionCls
     if not issubclass(kind, _Bounded):
-        pool.ConnectionCls = type(kind.__name__, (_Bounded, kind), {"seconds": seconds})
+        read = staticmethod(partial(_read_bounded, seconds))
+        bounded: Any = type(kind.__name__, (_Bounded, kind), {"response_class": read})
+        pool.ConnectionCls = bounded

@@ -78,11 +78,6 @@ def test_save_and_restore(phone: Threepid) -> None:
     assert (other.send_attempt, other.submit_url) == (1, "https://hs.example/x")
 
 
-def test_nothing_requested_nothing_saved(phone: Threepid) -> None:
-    """Before the first token request there is nothing to save."""
-    assert phone.save() == {}
-
-
 @pytest.mark.parametrize(
     "saved",
     [None, [], "x", {}, {"send_attempt": "5"}, {"send_attempt": -1, "submit_url": "file:///x"}, {"send_attempt": None}],
