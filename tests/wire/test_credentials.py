@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,3 +116,16 @@ def test_registration_token_is_not_logged(
     assert "a-token" not in caplog.text
     assert "m.login.registration_token/validity" in caplog.text
     assert "register/available?username=alice" in caplog.text
+
+
+def test_lines_of_other_forms_are_logged_as_they_are(
+    server: WireServer, homeserver: Homeserver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever else is logged where the token is cut out, with its arguments by name, stays as it is."""
+    server.will_reply(200, {"valid": True})
+    caplog.set_level("DEBUG")
+    homeserver.registration_token_validity("a-token")
+
+    logging.getLogger("urllib3.connectionpool").debug("%(what)s", {"what": "a line"})
+
+    assert caplog.messages[-1] == "a line"
