@@ -79,7 +79,7 @@ def choose_flow(
     if current is not None and current in flows and not _unhandled(current, completed, needs):
         return current
     # A flow without stages would win every comparison, and only says "nothing to do" where it stands alone.
-    candidates = [flow for flow in flows if flow] or list(flows[:1])
+    candidates = [flow for flow in flows if flow] or flows
     fitting = [flow for flow in candidates if not _lacks(flow, completed, needs)]
     if not fitting:
         raise _no_flow(flows, completed, needs)

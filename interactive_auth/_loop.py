@@ -10,7 +10,7 @@ import math
 from typing import Generic, TypeVar, cast
 
 from ._checks import check_mapping
-from ._errors import InteractiveAuthError, MatrixError, ServerProtocolError, StageFailedError
+from ._errors import MatrixError, ServerProtocolError, StageFailedError
 from ._flows import Needs, Stages, choose_flow, count_open, next_stage
 from ._handover import Submission
 from ._retry import Retries
@@ -34,7 +34,7 @@ class Attempt(Generic[T]):
         self._session = shared.session
         self._handover = shared.handover
         # The last answer that was no success. The loop looks at it only after there was one.
-        self._error: Exception = InteractiveAuthError("nothing was answered yet")
+        self._error: Exception
         self._restarted = False
         self._wrong: dict[str, int] = {}
         self._last_wrong: str | None = None
@@ -123,7 +123,8 @@ class Attempt(Generic[T]):
             self._shared.busy_changed(busy)
 
     def _submit_dummy(self) -> Reply:
-        reply = self._send(self._shared.with_session({"type": str(AuthType.DUMMY)}), AuthType.DUMMY)
+        # It is no answer that anybody has thought of, so nothing counts as rejected.
+        reply = self._send(self._shared.with_session({"type": str(AuthType.DUMMY)}))
         if reply in _UNDECIDED and AuthType.DUMMY not in self._session.completed:
             raise self._error
         return reply

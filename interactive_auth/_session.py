@@ -82,10 +82,10 @@ class UIASession:
     def forget(self) -> None:
         """Drop a session that the server no longer knows; the chosen flow stays the one that is preferred."""
         self.flows = ()
-        self._enter(None)
+        self._leave()
 
-    def _enter(self, session: str | None) -> None:
-        self.session = session
+    def _leave(self) -> None:
+        self.session = None
         self.completed = {}
         self.rejections = {}
         self.errors = {}
@@ -96,7 +96,7 @@ class UIASession:
         if is_text(session) and session != self.session:
             # The answer to a request that named no session opens one: nothing was done in another one.
             if self.session is not None:
-                self._enter(session)
+                self._leave()
             self.session = session
         if isinstance(completed, list):
             self.completed = dict.fromkeys(stage for stage in completed if isinstance(stage, str))

@@ -46,7 +46,8 @@ class Threepid:
         Raises:
             ServerProtocolError: it has no usable ``sid``, so the stage could never be completed with it.
         """
-        sid = reply.get("sid") if isinstance(reply, Mapping) else None
+        answer: Mapping[str, object] = reply if isinstance(reply, Mapping) else {}
+        sid = answer.get("sid")
         if not is_text(sid):
             raise ServerProtocolError(
                 f"the answer to the token request for {self.stage} has no usable sid, so the stage cannot be completed"
@@ -54,7 +55,7 @@ class Threepid:
         self.address = address
         self.sid = sid
         self.send_attempt += 1
-        self.submit_url = web_url(reply.get("submit_url") if isinstance(reply, Mapping) else None)
+        self.submit_url = web_url(answer.get("submit_url"))
 
     def save(self) -> dict[str, Any]:
         """Return what a resumed session needs beside address and sid."""

@@ -78,8 +78,8 @@ def test_background_failure(
     assert server.times == [0, 1 if origin == "thread" else 0, 2]
     assert user.types == [SSO]
     assert busy == [True, False]
-    assert len(caplog.records) == 1
-    assert "a background submission for m.login.sso failed" in caplog.text
+    said = refusal if isinstance(refusal, MatrixError) else "ConnectionError"
+    assert caplog.messages == [f"a background submission for m.login.sso failed, waiting on: {said}"]
 
 
 def test_background_success(
@@ -253,3 +253,22 @@ def test_a_busy_callbacks_exception(new_auth: NewAuth, server: ScriptedServer) -
     with pytest.raises(KeyError, match="busy"):
         new_auth(busy_changed=fail).attempt_auth()
     assert server.sent == []
+
+
+def test_a_long_name_is_logged_in_part(
+    new_auth: NewAuth,
+    server: ScriptedServer,
+    patient: ScriptedUser,
+    challenge: Challenge,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of a stage's name the log has the first hundred characters."""
+    name = "x" * 300
+    server.will(challenge([name]), MatrixError(403, {}), "done")
+    auth = new_auth()
+    clock.at(1, lambda: auth.submit_auth_dict({"type": name}, background=True))
+
+    auth.attempt_auth()
+
+    assert caplog.messages == [f"a background submission for {'x' * 100}... failed, waiting on: 403"]

@@ -121,6 +121,7 @@ def test_max_attempts(
         auth.attempt_auth()
     assert (caught.value.stage, caught.value.attempts) == (PASSWORD, wrong)
     assert caught.value.__cause__ is rejections[-1]
+    assert f"; the server said 401 M_FORBIDDEN: No {wrong - 1}. " in str(caught.value)
     assert len(answering.seen) == wrong
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from interactive_auth import AuthTimeoutError, InteractiveAuth, MatrixError, ResumeState, Stage
+from interactive_auth import AuthTimeoutError, InteractiveAuth, MatrixError, ResumeState, StageFailedError
 
 if TYPE_CHECKING:
     from conftest import ScriptedServer, ScriptedUser
@@ -256,3 +256,63 @@ def test_a_strangers_auth_data(new_auth: NewAuth, challenge: Challenge, saved: A
 
     assert auth.get_session_id() == "S1"
     assert auth.get_stage_params(MSISDN) is None
+
+
+def test_the_chosen_flow_is_kept(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+) -> None:
+    """A new object walks the flow that was chosen, although it would have chosen another one."""
+    server.will(challenge([TERMS], [SSO], [MSISDN]), "done")
+    user.then_always(None)
+    first = new_auth(supported_stages=[SSO], poll_timeout=0)
+    with pytest.raises(AuthTimeoutError):
+        first.attempt_auth()
+
+    second = new_auth(**carried(first.get_resume_state()))
+
+    assert second.attempt_auth() == "done"
+    assert [stage.type for stage in user.seen] == [SSO, SSO]
+
+
+def test_a_flow_that_is_gone_is_not_kept(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+) -> None:
+    """The flow that was chosen is in the state only while the server offers it."""
+    server.will(challenge([TERMS]), challenge([SSO], errcode="M_FORBIDDEN"))
+    user.will({"type": TERMS})
+    auth = new_auth(max_attempts=1)
+    with pytest.raises(StageFailedError):
+        auth.attempt_auth()
+
+    state = carried(auth.get_resume_state())
+
+    assert state["auth_data"]["interactive_auth"]["chosen"] == []
+
+
+def test_rejections_are_counted_on(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+) -> None:
+    """A new object knows how often a stage was answered wrongly in the session."""
+    server.will(challenge([TERMS]), challenge([TERMS], errcode="M_FORBIDDEN"), "done")
+    user.then_always({"type": TERMS})
+    first = new_auth(max_attempts=1)
+    with pytest.raises(StageFailedError):
+        first.attempt_auth()
+
+    new_auth(**carried(first.get_resume_state())).attempt_auth()
+
+    assert [stage.attempt for stage in user.seen] == [1, 2]
+
+
+@pytest.mark.parametrize("rejections", [None, [], {"a": "1"}, {"a": None}, {"a": [2]}], ids=repr)
+def test_counts_that_are_none(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, rejections: Any
+) -> None:
+    """A state that was tampered with makes no error, and counts nothing that is no count."""
+    state = {"flows": [{"stages": ["a"]}], "interactive_auth": {"rejections": rejections}}
+    server.will("done")
+    user.will({"type": "a"})
+
+    new_auth(auth_data=state).attempt_auth()
+
+    assert [stage.attempt for stage in user.seen] == [1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -153,6 +154,19 @@ def test_twenty_requests_without_progress(
         new_auth().attempt_auth()
     assert caught.value.__cause__ is last
     assert len(server.sent) == 1 + 20  # the first request brought the flow
+
+
+def test_stages_that_are_refused_in_turn(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+) -> None:
+    """Of wrong answers without limit the first to a stage counts, and the same stage's further ones do not."""
+    server.will(challenge([TERMS, PASSWORD]), *[challenge([TERMS, PASSWORD], errcode="M_FORBIDDEN") for _ in range(60)])
+    turns = itertools.cycle([TERMS, TERMS, TERMS, PASSWORD, PASSWORD, PASSWORD])
+    user.then_always(lambda _stage: {"type": next(turns)})
+
+    with pytest.raises(ServerProtocolError, match="20 requests in a row"):
+        new_auth(max_attempts=None).attempt_auth()
+    assert len(server.sent) == 1 + 3 * 20 - 2
 
 
 def test_progress_starts_the_count_anew(

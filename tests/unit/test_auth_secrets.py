@@ -136,13 +136,24 @@ def test_a_first_answer_that_quotes_its_session(auth: InteractiveAuth[Any], serv
     assert_clean(caught.value)
 
 
-def test_a_token_request_that_quotes(auth: InteractiveAuth[Any]) -> None:
-    """The error of a token request hides the client secret and the access token."""
+def test_a_token_request_that_quotes(new_auth: NewAuth) -> None:
+    """The error of a token request hides the session, the client secret and the access token."""
+
+    def request(*_: object) -> dict[str, str]:
+        raise quoting(400)
+
+    auth = new_auth(
+        session_id=SESSION,
+        client_secret=CLIENT_SECRET,
+        id_server="id.example",
+        id_access_token=ID_TOKEN,
+        request_email_token=request,
+    )
+
     with pytest.raises(MatrixError) as caught:
         auth.request_email_token("a@b.c")
 
-    assert CLIENT_SECRET not in str(caught.value)
-    assert ID_TOKEN not in str(caught.value)
+    assert [secret for secret in SECRETS if secret in str(caught.value)] == [ANSWER]  # which was never sent
 
 
 @pytest.mark.parametrize("failure", [quoting(403), ConnectionError(f"POST {QUOTED}")], ids=["answer", "connection"])

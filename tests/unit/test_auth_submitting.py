@@ -51,7 +51,7 @@ def test_twice_from_within_a_callback(
 
     def twice(_stage: Stage) -> None:
         auth.submit_auth_dict({"n": 1})
-        with pytest.raises(RuntimeError, match="has not been sent yet"):
+        with pytest.raises(RuntimeError, match="^the auth dict submitted before this one has not been sent yet$"):
             auth.submit_auth_dict({"n": 2})
 
     user.will(twice)
@@ -73,7 +73,7 @@ def test_submitted_and_returned(
 
     user.will(both)
 
-    with pytest.raises(RuntimeError, match="has not been sent yet"):
+    with pytest.raises(RuntimeError, match="^the auth dict submitted before this one has not been sent yet$"):
         auth.attempt_auth()
     assert len(server.sent) == 1
 
@@ -178,11 +178,11 @@ def test_without_an_attempt(new_auth: NewAuth, server: ScriptedServer, challenge
     server.will(failure, "done")
     auth = new_auth()
 
-    with pytest.raises(RuntimeError, match=r"call attempt_auth\(\) first"):
+    with pytest.raises(RuntimeError, match=r"^no attempt is running to submit to: call attempt_auth\(\) first$"):
         auth.submit_auth_dict({}, background=background)
     with pytest.raises(MatrixError):
         auth.attempt_auth()
-    with pytest.raises(RuntimeError, match=r"call attempt_auth\(\) first"):
+    with pytest.raises(RuntimeError, match=r"^no attempt is running to submit to: call attempt_auth\(\) first$"):
         auth.submit_auth_dict({}, background=background)
     auth.attempt_auth()
     auth.submit_auth_dict({}, background=background)

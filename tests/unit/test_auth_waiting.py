@@ -171,13 +171,15 @@ def test_waits_for_one_stage_add_up(
     new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
 ) -> None:
     """poll_timeout bounds a stage's waiting in an attempt, also if a wrong answer came between."""
-    server.will(challenge([SSO]), challenge([SSO], errcode="M_FORBIDDEN"))
+    refused = challenge([SSO], errcode="M_FORBIDDEN")
+    server.will(challenge([SSO]), refused, refused)
     auth = new_auth(poll_interval=100, poll_timeout=10)
-    clock.at(6, lambda: auth.submit_auth_dict({"type": SSO}))
+    for seconds in (3, 6):
+        clock.at(seconds, lambda: auth.submit_auth_dict({"type": SSO}))
 
     with pytest.raises(AuthTimeoutError):
         auth.attempt_auth()
-    assert (clock.elapsed, patient.types) == (10, [SSO, SSO])
+    assert (clock.elapsed, patient.types) == (10, [SSO, SSO, SSO])
 
 
 def test_each_stage_has_its_own_time(

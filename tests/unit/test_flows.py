@@ -117,7 +117,7 @@ def test_choice(flows: list[Stages], completed: Sequence[str], wants: Needs, cho
 @pytest.mark.parametrize(
     ("flows", "wants", "said"),
     [
-        ([], ANYTHING, "the server offers no flow at all"),
+        ([], ANYTHING, "^no authentication flow fits: the server offers no flow at all$"),
         ([(EMAIL,)], ANYTHING, f"{EMAIL}: {EMAIL} needs an input that was not given"),
         ([(MSISDN,)], needs(supported=[EMAIL]), f"{MSISDN}: {MSISDN} needs an input that was not given"),
         ([(DUMMY,)], needs(given=[EMAIL]), f"{DUMMY}: it lacks {EMAIL}, for which an input was given"),
@@ -150,6 +150,16 @@ def test_a_long_offer_is_summed_up() -> None:
     assert len(caught.value.flows) == 1000
     assert len(str(caught.value)) < 5000
     assert "\n" not in str(caught.value)
+
+
+def test_long_names_are_cut() -> None:
+    """Of a flow's names 200 characters are shown, of one stage's name 100."""
+    name = "x" * 300
+
+    with pytest.raises(NoAuthFlowFoundError) as caught:
+        choose_flow([(name,)], (), needs(handled=[]))
+
+    assert str(caught.value).endswith(f"fits: {'x' * 200}...: there is no handler for {'x' * 100}...")
 
 
 def test_ten_flows_are_listed() -> None:

@@ -183,6 +183,18 @@ def test_a_poll_leaves_the_error(session: UIASession) -> None:
     assert session.errors == {PASSWORD: error}
 
 
+def test_another_refusal_clears_the_error(session: UIASession) -> None:
+    """What an answer ran into that is no rejection takes the error of its stage away, and of no other."""
+    first, second = (MatrixError(401, {"flows": FLOWS, "errcode": code}) for code in ("M_A", "M_B"))
+    session.receive(first, PASSWORD)
+    session.receive(second, DUMMY)
+
+    session.receive(MatrixError(500, {}))
+    session.receive(MatrixError(500, {}), PASSWORD)
+
+    assert session.errors == {DUMMY: second}
+
+
 # Rule 3: a 401 without flows
 
 
@@ -253,7 +265,7 @@ def test_no_session_no_loss(session: UIASession, status: int, errcode: str, word
     """A request that named no session cannot have lost one."""
     error = MatrixError(status, {"errcode": errcode, "error": words})
 
-    assert session.receive(error, None, with_session=False) is Reply.FAILURE
+    assert session.receive(error) is Reply.FAILURE
 
 
 @pytest.mark.parametrize(
