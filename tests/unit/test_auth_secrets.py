@@ -140,7 +140,7 @@ def test_a_token_request_that_quotes(new_auth: NewAuth) -> None:
     """The error of a token request hides the session, the client secret and the access token."""
 
     def request(*_: object) -> dict[str, str]:
-        raise quoting(400)
+        raise MatrixError(400, {"errcode": "M_INVALID_PARAM", "error": QUOTED})
 
     auth = new_auth(
         session_id=SESSION,
