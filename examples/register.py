@@ -7,41 +7,19 @@ python register.py --homeserver https://matrix.example.org  on any other homeser
 from __future__ import annotations
 
 import argparse
-import getpass
 import secrets
-import signal
-import sys
 from collections.abc import Mapping
 from typing import Any
 
-import requests
-from throwaway_synapse import TERMS, TOKEN, SynapseError, throwaway_synapse
+from _common import agrees, arguments, ask, call, run, say
+from throwaway_synapse import TERMS, TOKEN, throwaway_synapse
 
-from interactive_auth import Homeserver, InteractiveAuth, InteractiveAuthError, Stage, raise_for_matrix_error
-from interactive_auth.handlers import Policy, Secret, registration_token, terms
+from interactive_auth import Homeserver, InteractiveAuth, Stage, handlers
 from interactive_auth.homeserver import RegisterResponse
 
-#: Ctrl-C, kill, and a terminal that is closed (which Windows does not tell).
-STOPS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
-
-def say(text: str) -> None:
-    """Print at once, and without anything that a terminal would obey: some of the text is a server's."""
-    print("".join(c if c.isprintable() else "?" for c in text), flush=True)
-
-
-def ask(question: str, *, secret: bool = False, default: str = "") -> str:
-    """Ask the person in the terminal until there is an answer."""
-    if sys.stdin is None:
-        raise EOFError
-    read = getpass.getpass if secret and sys.stdin.isatty() else input
-    while not (answer := read(question) or default):
-        pass
-    return answer
-
-
-def sign_up(base_url: str, username: str, password: str, token: Secret, email: str | None, *, trusting: bool) -> str:
-    """Register an account, make sure that it works, and return its user id."""
+def sign_up(base_url: str, username: str, password: str, token: handlers.Secret, email: str | None, ok: bool) -> str:
+    """Register an account, make sure that it works, and return its user id; if ``ok``, any terms are accepted."""
     with Homeserver(base_url) as homeserver:
         request = homeserver.register(username, password, initial_device_display_name="register.py")
 
@@ -50,12 +28,15 @@ def sign_up(base_url: str, username: str, password: str, token: Secret, email: s
                 say("Stage m.login.dummy")
             return request(auth)
 
-        def accept(policies: list[Policy]) -> bool:
+        def accept(policies: list[handlers.Policy]) -> bool:
             for policy in policies:
                 say(f"  {policy.name}: {policy.url}")
-            return trusting or ask("Do you accept this? [y/N] ", default="n").lower() in ("y", "yes")
+            return ok or agrees("Do you accept this?")
 
-        answers = {"m.login.registration_token": registration_token(token), "m.login.terms": terms(accept)}
+        answers = {
+            "m.login.registration_token": handlers.registration_token(token),
+            "m.login.terms": handlers.terms(accept),
+        }
 
         def start_auth_stage(stage: Stage) -> Mapping[str, Any] | None:
             say(f"Stage {stage.type}")
@@ -70,17 +51,12 @@ def sign_up(base_url: str, username: str, password: str, token: Secret, email: s
                 say(homeserver.fallback_url(stage.type, stage.session))
             return None  # it is done elsewhere: wait, and ask the homeserver every two seconds
 
-        account = InteractiveAuth(
-            do_request,
-            start_auth_stage,
-            inputs={"email_address": email or ""},
-            request_email_token=request.request_email_token,
-        ).attempt_auth()
-
-    headers = {"Authorization": f"Bearer {account.get('access_token')}"}
-    response = requests.get(f"{base_url}/_matrix/client/v3/account/whoami", headers=headers, timeout=30)
-    say(f"The new access token is that of {raise_for_matrix_error(response).get('user_id')}")
-    return account["user_id"]
+        inputs = {"email_address": email or ""}
+        mail = request.request_email_token
+        account = InteractiveAuth(do_request, start_auth_stage, inputs=inputs, request_email_token=mail).attempt_auth()
+        homeserver.access_token = account.get("access_token")
+        say(f"The new access token is that of {call(homeserver, 'GET', 'account/whoami').get('user_id')}")
+        return account["user_id"]
 
 
 def on_throwaway_synapse(options: argparse.Namespace) -> str:
@@ -91,7 +67,7 @@ def on_throwaway_synapse(options: argparse.Namespace) -> str:
         synapse.add_registration_token(token, uses_allowed=1)
         say(f"Synapse listens at {synapse.base_url}, and lets those in who have the token {token}")
         username, password = options.username or "alice", secrets.token_urlsafe()
-        return sign_up(synapse.base_url, username, password, options.token or token, options.email, trusting=True)
+        return sign_up(synapse.base_url, username, password, options.token or token, options.email, ok=True)
 
 
 def on_homeserver(options: argparse.Namespace) -> str:
@@ -99,39 +75,13 @@ def on_homeserver(options: argparse.Namespace) -> str:
     username = options.username or ask("User name: ")
     password = ask("Password: ", secret=True)
     token = options.token or (lambda: ask("Registration token: ", secret=True))
-    return sign_up(options.homeserver.rstrip("/"), username, password, token, options.email, trusting=False)
-
-
-def interrupt(*_: object) -> None:
-    """End the program in good order, and undisturbed: Synapse has to be stopped, and its folder removed."""
-    for stop in STOPS:
-        signal.signal(stop, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
-def main() -> str | None:
-    """Return the reason why nothing came of it, None if all is well."""
-    parser = argparse.ArgumentParser(description="Register an account on a Matrix homeserver.")
-    parser.add_argument("--homeserver", metavar="URL", help="where to register; a Synapse is started if not given")
-    parser.add_argument("--port", type=int, help="the port that this Synapse listens on; a free one if not given")
-    parser.add_argument("--token", help="the registration token to submit")
-    parser.add_argument("--username", metavar="NAME", help="the part of the user id before the colon")
-    parser.add_argument("--email", metavar="ADDRESS", help="an address to register with; it gets a mail")
-    options = parser.parse_args()
-    for stop in STOPS:
-        if signal.getsignal(stop) != signal.SIG_IGN:  # as nohup has it
-            signal.signal(stop, interrupt)
-    try:
-        say(on_homeserver(options) if options.homeserver else on_throwaway_synapse(options))
-    except KeyboardInterrupt:
-        print("register.py: interrupted", file=sys.stderr)
-        sys.exit(130)
-    except EOFError:
-        return "register.py: there is a question, and nobody at the standard input to answer it"
-    except (InteractiveAuthError, SynapseError, OSError, ValueError) as error:
-        return f"register.py: {error}"
-    return None
+    return sign_up(options.homeserver, username, password, token, options.email, ok=False)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = arguments(__doc__)
+    parser.add_argument("--port", type=int, help="the port that a Synapse of its own listens on; a free one by default")
+    parser.add_argument("--token", help="the registration token to submit")
+    parser.add_argument("--username", metavar="NAME", help="the part of the user id before the colon")
+    parser.add_argument("--email", metavar="ADDRESS", help="an address to register with; it gets a mail")
+    run(parser, on_throwaway_synapse, on_homeserver)

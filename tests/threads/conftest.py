@@ -55,7 +55,9 @@ class Watched:
             with tempfile.TemporaryFile("w+") as stacks:
                 faulthandler.dump_traceback(stacks)
                 stacks.seek(0)
-                pytest.fail(f"{stuck} threads are stuck after {seconds:g} seconds:\n{about}\n{stacks.read()}", pytrace=False)
+                pytest.fail(
+                    f"{stuck} threads are stuck after {seconds:g} seconds:\n{about}\n{stacks.read()}", pytrace=False
+                )
 
 
 @pytest.fixture

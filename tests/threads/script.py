@@ -29,7 +29,9 @@ PATIENCE = 60.0
 #: What may be answered to a submitted dict, one answer after the other.
 ANSWERS = (("wrong",), ("open",), ("complete",), ("trouble", "complete"), ("trouble", "wrong"), ("limited", "complete"))
 POLLED = ("open",) * 6 + ("complete", "limited")
-ACTIONS = ("submit",) * 4 + ("background",) * 3 + ("poll",) * 3 + ("cancel",) * 2 + ("set_email_sid", "get_resume_state")
+ACTIONS = (
+    ("submit",) * 4 + ("background",) * 3 + ("poll",) * 3 + ("cancel",) * 2 + ("set_email_sid", "get_resume_state")
+)
 #: What a callback does: mostly nothing, so that the attempt waits.
 REPLIES = ("nothing",) * 8 + ("return", "submit", "background", "poll", "cancel")
 #: How often one of the library's functions gives way to the other threads when it is entered or left.
@@ -123,7 +125,9 @@ class Script:
             return self._call("submit_auth_dict", next(self._numbers), answers, action == "background")
         return self._call(action, f"sid{next(self._numbers)}" if action == "set_email_sid" else None)
 
-    def _call(self, name: str, argument: Any = None, answers: list[str] | None = None, background: bool = False) -> Call:
+    def _call(
+        self, name: str, argument: Any = None, answers: list[str] | None = None, background: bool = False
+    ) -> Call:
         call = Call(name, argument)
         call.begun = self.record.note("calls", call)
         try:

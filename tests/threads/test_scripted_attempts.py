@@ -47,7 +47,9 @@ def test_what_other_threads_do_at_random_moments(
         assert broken_rules(record) == [], f"script {number}:\n{record}"
         seen.update(event.what for event in record.events if event.kind == "ended")
         seen.update(
-            f"{event.what.name} {event.what.refused or 'accepted'}" for event in record.events if event.kind == "returns"
+            f"{event.what.name} {event.what.refused or 'accepted'}"
+            for event in record.events
+            if event.kind == "returns"
         )
     print(f"what happened: {dict(seen)}")
     assert min(seen[way] for way in ("done", "AuthCancelledError", "RuntimeError")) > 0
