@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
+import requests
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from throwaway_synapse import SERVER_NAME, Config, free_port
@@ -72,6 +73,18 @@ class MailServer(Inbox):
         if found is None:
             raise ValueError(f"the mail to {address} holds no link")
         return found[0]
+
+    def open_link(self, address: str) -> None:
+        """Do what a person does with the last mail to an address: open the link, and press the button if there is one.
+
+        Only the page of a password reset has a button, so that no program that looks through mails resets it.
+        """
+        with requests.Session() as browser:
+            browser.trust_env = False  # as in Synapse
+            page = browser.get(self.wait_for_link(address, max(self.count(address), 1)), timeout=30)
+            page.raise_for_status()
+            if fields := dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.text)):
+                browser.post(page.url.partition("?")[0], data=fields, timeout=30).raise_for_status()
 
     def config(self) -> Config:
         """Make Synapse send mail here, without demanding an address at registration."""

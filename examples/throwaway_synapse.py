@@ -87,6 +87,23 @@ class Synapse:
         body = {"nonce": nonce, "username": username, "password": password, "admin": admin, "mac": mac}
         return self.call("POST", path, body)
 
+    def log_in(self, username: str, password: str, **fields: str) -> dict[str, Any]:
+        """Log in on one more device, and return its user_id, access_token and device_id."""
+        user = {"type": "m.id.user", "user": username}
+        login = {"type": "m.login.password", "identifier": user, "password": password, **fields}
+        return self.call("POST", "/_matrix/client/v3/login", login)
+
+    def can_log_in(self, username: str, password: str) -> bool:
+        """Return whether a password is the user's, by logging in and out again."""
+        try:
+            device = self.log_in(username, password)
+        except requests.HTTPError as error:
+            if error.response.status_code != 403:
+                raise
+            return False
+        self.call("POST", "/_matrix/client/v3/logout", {}, access_token=device["access_token"])
+        return True
+
     def add_registration_token(self, token: str, uses_allowed: int | None = None) -> None:
         """Make a registration token; without ``uses_allowed`` it can be used for ever."""
         self.admin("POST", "/_synapse/admin/v1/registration_tokens/new", {"token": token, "uses_allowed": uses_allowed})
