@@ -12,13 +12,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import requests
+import tqdm  # type: ignore[import-untyped]
 from throwaway_services import MailServer, mail_server
 from throwaway_synapse import Config, Synapse, SynapseError, throwaway_synapse
 
@@ -124,6 +127,40 @@ def save(file: Path, content: Mapping[str, Any]) -> None:
         written.flush()
         os.fsync(written.fileno())
     os.replace(new, file)
+
+
+def in_threads(
+    work: Callable[[Path], object], files: Collection[Path], threads: int, stop: Callable[[], object]
+) -> None:
+    """Do the work for each of the files, with a progress bar, and report what went wrong.
+
+    Args:
+        work: is called once for each file.
+        files: what it is called with.
+        threads: how many calls there are at a time.
+        stop: makes the calls end that are running; called again and again after Ctrl-C.
+
+    Raises:
+        NotDoneError: it went wrong for some of the files.
+    """
+    failures: dict[str, Exception] = {}
+    with ThreadPoolExecutor(threads) as pool:
+        jobs = {pool.submit(work, file): file.stem for file in files}
+        try:
+            for job in tqdm.tqdm(as_completed(jobs), total=len(jobs), unit=" accounts"):
+                try:
+                    job.result()
+                except (InteractiveAuthError, OSError) as error:
+                    failures[jobs[job]] = error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(job.done() for job in jobs):
+                stop()
+                time.sleep(0.1)
+    for name in sorted(failures):
+        say(f"{name}: {failures[name]}")
+    if failures:
+        raise NotDoneError(f"{len(failures)} of {len(jobs)} failed; run it again to try these again")
 
 
 def arguments(doc: str | None) -> argparse.ArgumentParser:

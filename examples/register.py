@@ -14,7 +14,7 @@ from typing import Any
 from _common import agrees, arguments, ask, call, run, say
 from throwaway_synapse import TERMS, TOKEN, throwaway_synapse
 
-from interactive_auth import Homeserver, InteractiveAuth, Stage, handlers
+from interactive_auth import Homeserver, Inputs, InteractiveAuth, Stage, handlers
 from interactive_auth.homeserver import RegisterResponse
 
 
@@ -51,7 +51,7 @@ def sign_up(base_url: str, username: str, password: str, token: handlers.Secret,
                 say(homeserver.fallback_url(stage.type, stage.session))
             return None  # it is done elsewhere: wait, and ask the homeserver every two seconds
 
-        inputs = {"email_address": email or ""}
+        inputs: Inputs = {"email_address": email or ""}
         mail = request.request_email_token
         account = InteractiveAuth(do_request, start_auth_stage, inputs=inputs, request_email_token=mail).attempt_auth()
         homeserver.access_token = account.get("access_token")

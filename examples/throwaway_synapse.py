@@ -98,7 +98,7 @@ class Synapse:
         try:
             device = self.log_in(username, password)
         except requests.HTTPError as error:
-            if error.response.status_code != 403:
+            if error.response is None or error.response.status_code != 403:
                 raise
             return False
         self.call("POST", "/_matrix/client/v3/logout", {}, access_token=device["access_token"])

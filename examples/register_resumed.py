@@ -1,0 +1,90 @@
+"""Register with a token and an email address; stop at any moment, and go on in another process.
+
+python register_resumed.py                                          both processes, on a Synapse started for this
+python register_resumed.py --homeserver https://matrix.example.org  on any other homeserver; run it again to go on
+
+The sign-up is kept in the file named by --state, password and all, which only you may read; it is gone in the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from subprocess import PIPE
+from typing import Any
+
+from _common import arguments, ask, run, save, say, throwaway
+from throwaway_synapse import TOKEN
+
+from interactive_auth import Homeserver, InteractiveAuth, Stage, StartAuthStage, console, handlers
+
+
+def on_homeserver(options: argparse.Namespace) -> str:
+    """Begin a sign-up, or go on with the one in the file."""
+    file: Path = options.state
+    saved: dict[str, Any]
+    if file.exists():
+        saved = json.loads(file.read_text())
+        say(f"Going on with {saved['username']}")
+    else:
+        saved = {"username": ask("User name: "), "password": ask("Password: ", secret=True)}
+        saved["auth"] = {"inputs": {"email_address": ask("Email address: ")}}
+
+    def keep(callback: StartAuthStage) -> StartAuthStage:
+        def keeping(stage: Stage) -> Mapping[str, Any] | None:
+            save(file, {**saved, "auth": auth.get_resume_state()})  # before anything that may take a while
+            return callback(stage)
+
+        return keeping
+
+    with Homeserver(options.homeserver) as homeserver:
+        stages = console.handlers(homeserver) | {
+            "m.login.registration_token": handlers.registration_token(lambda: ask("Token: ", secret=True)),
+            "m.login.email.identity": handlers.email(lambda: say("Waiting for you to open the link in the mail")),
+        }
+        request = homeserver.register(saved["username"], saved["password"], inhibit_login=True)
+        mail = request.request_email_token
+        kept = {name: keep(callback) for name, callback in stages.items()}
+        auth = InteractiveAuth(request, kept, request_email_token=mail, **saved["auth"])
+        account = auth.attempt_auth()
+    file.unlink(missing_ok=True)
+    return account["user_id"]
+
+
+def on_throwaway_synapse(options: argparse.Namespace) -> str:
+    """Kill one process while it waits, open the link, and run another; the token would let no other session in."""
+    token, demands = secrets.token_hex(8), {**TOKEN, "registrations_require_3pid": ["email"]}
+    with throwaway(demands) as (synapse, mails), tempfile.TemporaryDirectory() as folder:
+        synapse.add_registration_token(token, uses_allowed=1)
+        command = [sys.executable, __file__, "--homeserver", synapse.base_url, "--state", str(Path(folder, "state"))]
+        answers = f"alice\n{secrets.token_urlsafe()}\nalice@example.org\n{token}\n"
+        with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, start_new_session=True) as first:
+            assert first.stdin is not None
+            assert first.stdout is not None
+            try:
+                first.stdin.write(answers)
+                first.stdin.close()
+                while (line := first.stdout.readline()) and "Waiting" not in line:
+                    say(f"First process: {line.rstrip()}")
+            finally:
+                first.kill()
+        say(f"First process: {line.rstrip()}")
+        mails.open_link("alice@example.org")
+        say("The first process was killed, and then the link in the mail was opened")
+        second = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=PIPE, text=True, check=True)
+        *said, user_id = second.stdout.splitlines()
+        say(f"Second process: {', '.join(said)}")
+        return user_id
+
+
+if __name__ == "__main__":
+    parser = arguments(__doc__)
+    default = Path("sign_up.json")
+    parser.add_argument("--state", type=Path, default=default, help="file of the sign-up (default: %(default)s)")
+    run(parser, on_throwaway_synapse, on_homeserver)
