@@ -25,16 +25,17 @@ from throwaway_synapse import TOKEN
 from interactive_auth import Homeserver, InteractiveAuth, Stage, StartAuthStage, console, handlers
 
 
+def begin() -> dict[str, Any]:
+    """Ask the person for what a sign-up begins with."""
+    begun = {"username": ask("User name: "), "password": ask("Password: ", secret=True)}
+    return {**begun, "auth": {"inputs": {"email_address": ask("Email address: ")}}}
+
+
 def on_homeserver(options: argparse.Namespace) -> str:
     """Begin a sign-up, or go on with the one in the file."""
     file: Path = options.state
-    saved: dict[str, Any]
-    if file.exists():
-        saved = json.loads(file.read_text())
-        say(f"Going on with {saved['username']}")
-    else:
-        saved = {"username": ask("User name: "), "password": ask("Password: ", secret=True)}
-        saved["auth"] = {"inputs": {"email_address": ask("Email address: ")}}
+    saved = json.loads(file.read_text()) if file.exists() else begin()
+    say(f"Signing up {saved['username']}")
 
     def keep(callback: StartAuthStage) -> StartAuthStage:
         def keeping(stage: Stage) -> Mapping[str, Any] | None:
