@@ -1,0 +1,177 @@
+"""examples/register_fleet.py: whatever happens to it, running it again ends with all accounts, each of them ours."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from throwaway_synapse import Synapse
+
+from ..servers.wire import Reply, serve
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Start = Callable[..., subprocess.Popen[str]]
+Sized = Callable[[int, int], int]
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, name: str) -> Path:
+    """The folder of the accounts, whose names begin with its name."""
+    return tmp_path / name
+
+
+@pytest.fixture
+def on_server(synapse: Synapse, name: str) -> Callable[[], dict[str, int]]:
+    """Ask the homeserver for the accounts whose names begin so, and how many devices each has."""
+
+    def ask() -> dict[str, int]:
+        users = synapse.admin("GET", f"/_synapse/admin/v2/users?name={name}&limit=200")["users"]
+        path = "/_synapse/admin/v2/users/{}/devices"
+        return {user["name"]: synapse.admin("GET", path.format(user["name"]))["total"] for user in users}
+
+    return ask
+
+
+def arguments(synapse: Synapse, fleet: Path, accounts: int, threads: int = 4) -> list[str]:
+    """Return the program's arguments."""
+    options = {"--homeserver": synapse.base_url, "--folder": fleet, "--accounts": accounts, "--threads": threads}
+    return ["register_fleet.py", *(str(text) for pair in options.items() for text in pair)]
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Return what the file of an account holds."""
+    content: dict[str, Any] = json.loads(file.read_text())
+    return content
+
+
+def expected(synapse: Synapse, fleet: Path, accounts: int) -> dict[str, int]:
+    """Return the user ids that there have to be, each with one device."""
+    return {f"@{fleet.name}{number:03}:{synapse.server_name}": 1 for number in range(1, accounts + 1)}
+
+
+def check_files(synapse: Synapse, fleet: Path, user_ids: set[str]) -> None:
+    """See that there is a file for each account, for our eyes only, and that what stands there opens the account."""
+    for file in fleet.iterdir():
+        account = read(file)
+        owner = synapse.call("GET", "/_matrix/client/v3/account/whoami", access_token=account["access_token"])
+        assert owner["user_id"] == account["user_id"] == f"@{file.stem}:{synapse.server_name}"
+        assert file.stat().st_mode & 0o777 == 0o600
+    assert {f"@{file.stem}:{synapse.server_name}" for file in fleet.glob("*.json")} == user_ids
+    some = next(fleet.iterdir())
+    assert synapse.can_log_in(some.stem, read(some)["password"])
+
+
+@pytest.mark.slow
+def test_killed_twice_and_run_again(
+    start: Start,
+    run: Run,
+    synapse: Synapse,
+    new_token: Callable[[int], str],
+    uses_of: Callable[[str], tuple[int, int]],
+    on_server: Callable[[], dict[str, int]],
+    fleet: Path,
+    sized: Sized,
+) -> None:
+    """After kill -9 in the middle none is lost, none is made twice, and no use of the token is wasted."""
+    accounts, threads = sized(16, 100), sized(4, 8)
+    token = new_token(accounts)
+    command = arguments(synapse, fleet, accounts, threads)
+    for enough in (accounts // 4, accounts // 2):
+        program = start(*command, lines=(token, "y"))
+        while uses_of(token)[0] < enough:
+            assert program.poll() is None
+            time.sleep(0.002)
+        program.kill()
+        program.communicate()
+        assert 0 < sum("access_token" in read(file) for file in fleet.glob("*.json")) < accounts
+
+    ended = run(*command, lines=(token, "y"))
+
+    assert ended.returncode == 0, ended.stdout
+    assert ended.stdout.endswith(f"[y/N] {accounts} accounts are registered\n")
+    assert f"{accounts}/{accounts}" in ended.stderr
+    assert on_server() == expected(synapse, fleet, accounts)
+    assert uses_of(token) == (accounts, 0)
+    check_files(synapse, fleet, set(expected(synapse, fleet, accounts)))
+
+
+def test_an_answer_that_was_lost(
+    run: Run,
+    synapse: Synapse,
+    new_token: Callable[[int], str],
+    on_server: Callable[[], dict[str, int]],
+    fleet: Path,
+) -> None:
+    """An account that exists, and of which only the password was kept, is recognised as ours."""
+    token = new_token(2)
+    run(*arguments(synapse, fleet, 2), lines=(token, "y"))
+    lost, other = sorted(fleet.iterdir())
+    before = read(other)
+    lost.write_text(json.dumps({"password": read(lost)["password"]}))
+
+    ended = run(*arguments(synapse, fleet, 2), lines=("of no use any more", "y"))
+
+    assert ended.returncode == 0, ended.stdout
+    assert on_server() == expected(synapse, fleet, 2)
+    assert read(other) == before
+    check_files(synapse, fleet, set(expected(synapse, fleet, 2)))
+
+
+def test_a_name_that_somebody_has(
+    run: Run,
+    synapse: Synapse,
+    new_token: Callable[[int], str],
+    uses_of: Callable[[str], tuple[int, int]],
+    on_server: Callable[[], dict[str, int]],
+    fleet: Path,
+) -> None:
+    """The report names it, with the reason; the others are registered, and the exit status tells."""
+    token = new_token(3)
+    synapse.add_user(f"{fleet.name}002", "the password of somebody else")
+
+    ended = run(*arguments(synapse, fleet, 3), lines=(token, "y"))
+
+    assert ended.returncode == 1
+    assert ended.stdout.endswith(f"[y/N] {fleet.name}002: 400 M_USER_IN_USE: User ID already taken.\n")
+    assert ended.stderr.splitlines()[-1] == "register_fleet.py: 1 of 3 failed; run it again to try these again"
+    assert on_server() == expected(synapse, fleet, 3)
+    assert uses_of(token) == (2, 0)
+    assert synapse.can_log_in(f"{fleet.name}002", "the password of somebody else")
+
+
+def test_a_token_that_is_used_up(
+    run: Run, synapse: Synapse, new_token: Callable[[int], str], on_server: Callable[[], dict[str, int]], fleet: Path
+) -> None:
+    """Those that it is not good for are reported; with another token, another run registers just these."""
+    first = run(*arguments(synapse, fleet, 3), lines=(new_token(2), "y"))
+
+    second = run(*arguments(synapse, fleet, 3), lines=(new_token(1), "y"))
+
+    assert first.returncode == 1
+    assert first.stdout.count("Invalid registration token") == 1
+    assert second.returncode == 0, second.stdout
+    assert on_server() == expected(synapse, fleet, 3)
+
+
+def test_ctrl_c_while_the_homeserver_makes_it_wait(start: Start, fleet: Path) -> None:
+    """It does not wait for the hour that it was told to; nothing is left that is half written."""
+    limit = {"errcode": "M_LIMIT_EXCEEDED", "error": "Slow down", "retry_after_ms": 3_000_000}
+    with serve(lambda sent: Reply(429, limit)) as wire:
+        options = ("--homeserver", wire.base_url, "--folder", str(fleet), "--threads", "2")
+        program = start("register_fleet.py", *options, lines=("a token", "y"))
+        while len(wire.sent) < 2:
+            assert program.poll() is None
+            time.sleep(0.01)
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=10)
+
+    assert program.returncode == 130
+    assert errors.splitlines()[-1] == "register_fleet.py: interrupted"
+    assert len(wire.sent) == 2
+    assert all(set(read(file)) == {"password"} for file in fleet.iterdir())

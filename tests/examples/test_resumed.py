@@ -1,0 +1,85 @@
+"""examples/register_resumed.py: what one process has begun, another one finishes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from throwaway_services import MailServer
+from throwaway_synapse import Synapse
+
+
+@pytest.mark.parametrize(
+    ("stop", "status", "said"),
+    [
+        (signal.SIGKILL, -signal.SIGKILL, ""),
+        (signal.SIGINT, 130, "register_resumed.py: interrupted\n"),
+    ],
+)
+def test_stopped_and_run_again(
+    start: Callable[..., subprocess.Popen[str]],
+    run: Callable[..., subprocess.CompletedProcess[str]],
+    synapse: Synapse,
+    mails: MailServer,
+    new_token: Callable[[int], str],
+    uses_of: Callable[[str], tuple[int, int]],
+    name: str,
+    address: str,
+    tmp_path: Path,
+    stop: signal.Signals,
+    status: int,
+    said: str,
+) -> None:
+    """The second process asks nothing, and finishes in the same session: with one mail and a token for one session."""
+    file, token = tmp_path / "sign_up.json", new_token(1)
+    command = ("register_resumed.py", "--homeserver", synapse.base_url, "--state", str(file))
+    first = start(*command, lines=(name, "secret password", address, token))
+    assert first.stdout is not None
+    while "Waiting for you" not in (line := first.stdout.readline()):
+        assert line
+    first.send_signal(stop)
+    _, errors = first.communicate()
+    kept = json.loads(file.read_text())
+    held = uses_of(token)
+
+    mails.open_link(address)
+    second = run(*command)
+
+    assert (first.returncode, errors) == (status, said)
+    assert (second.returncode, second.stderr) == (0, "")
+    assert second.stdout.splitlines()[-1] == f"@{name}:{synapse.server_name}"
+    assert synapse.admin("GET", f"/_synapse/admin/v1/threepid/email/users/{address}")["user_id"] == (
+        f"@{name}:{synapse.server_name}"
+    )
+    assert synapse.can_log_in(name, "secret password")
+    assert held == (0, 1)
+    assert uses_of(token) == (1, 0)
+    assert mails.count(address) == 1
+    assert kept["auth"]["email_sid"]
+    assert not file.exists()
+
+
+def test_the_file_is_for_its_owner(
+    start: Callable[..., subprocess.Popen[str]],
+    synapse: Synapse,
+    new_token: Callable[[int], str],
+    name: str,
+    address: str,
+    tmp_path: Path,
+) -> None:
+    """While the sign-up waits, its file is the only one, and nobody else can read it."""
+    command = ("register_resumed.py", "--homeserver", synapse.base_url, "--state", str(tmp_path / "kept" / "state"))
+    (tmp_path / "kept").mkdir()
+    program = start(*command, lines=(name, "secret password", address, new_token(1)))
+    assert program.stdout is not None
+    while "Waiting for you" not in (line := program.stdout.readline()):
+        assert line
+
+    (file,) = (tmp_path / "kept").iterdir()
+
+    assert file.name == "state"
+    assert file.stat().st_mode & 0o777 == 0o600

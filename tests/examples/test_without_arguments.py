@@ -1,0 +1,78 @@
+"""Each example without arguments: it does its work on a Synapse of its own, shows that, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+KEY = r"[A-Za-z0-9+/]{43}"
+ALICE = "@alice:throwaway.localhost"
+#: What each says after Synapse has started, in the end as Synapse has it.
+SAYS = {
+    "register_with_email.py": [
+        "The link in the mail was opened; the homeserver is asked every two seconds whether it was",
+        f"alice@example.org is on the account {ALICE}",
+        ALICE,
+    ],
+    "change_password.py": [
+        "The old password does not work",
+        "The new password works",
+        "The password was changed",
+    ],
+    "reset_password.py": [
+        "The link in the mail was opened, and the button on its page pressed",
+        "The forgotten password does not work",
+        "The new password works",
+        "The password was reset",
+    ],
+    "log_out_devices.py": [
+        "The devices were:",
+        *[r"  [A-Z]{10} (A phone that was lost|A browser at work| \(this one\))"] * 3,
+        "And now:",
+        r"  [A-Z]{10}  \(this one\)",
+        "Other devices that are logged in: 0",
+    ],
+    "reset_cross_signing.py": [
+        f"The master key was (?P<old>{KEY})",
+        f"The master key is now (?!(?P=old)){KEY}",
+    ],
+    "deactivate.py": [
+        "The password does not work any more",
+        "For Synapse the account is deactivated",
+        f"{ALICE} is no more",
+    ],
+    "add_email.py": [f"On the account of {ALICE}: alice@example.org"],
+    "register_resumed.py": [
+        "First process: User name: Password: Email address: Signing up alice",
+        "First process: Token: Waiting for you to open the link in the mail",
+        "The first process was killed, and then the link in the mail was opened",
+        "Second process: Signing up alice, Waiting for you to open the link in the mail",
+        ALICE,
+    ],
+    "register_fleet.py": [
+        "Of the token's uses, 100 are completed and 0 pending",
+        "100 accounts are registered",
+    ],
+}
+
+
+@pytest.mark.parametrize("example", SAYS)
+def test_an_example(run: Callable[..., subprocess.CompletedProcess[str]], folder: Path, example: str) -> None:
+    """What it says last is what Synapse says, and then that and its folder are gone."""
+    ended = run(example)
+
+    started, listens, *said = ended.stdout.splitlines()
+    errors = [line for line in ended.stderr.splitlines() if not line.endswith(" accounts/s]")]  # a progress bar is none
+    assert (ended.returncode, errors) == (0, [])
+    assert started == "Starting Synapse"
+    assert re.fullmatch("\n".join(SAYS[example]), "\n".join(said))
+    url = urlsplit(listens.removeprefix("Synapse listens at "))
+    with socket.socket() as probe:
+        assert probe.connect_ex((url.hostname, url.port)) != 0
+    assert list(folder.iterdir()) == []
