@@ -13,24 +13,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import secrets
 import sys
 import tempfile
 from collections.abc import Coroutine
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import nio  # type: ignore[import-untyped]
 from aiohttp import ClientError
-from signedjson import key as ed25519
-from signedjson.sign import sign_json
+from cross_signing import cross_signing_keys
 from throwaway_synapse import Synapse, SynapseError, throwaway_synapse
 
 from interactive_auth import InteractiveAuth, InteractiveAuthError, MatrixError, Stage, bots
-
-USAGES = ("master", "self_signing", "user_signing")
 
 
 def good(response: nio.Response) -> Any:
@@ -104,22 +99,6 @@ class Bot:
         print(f"bot: {text}", flush=True)
         content = {"msgtype": "m.notice", "body": text}
         good(await self.client.room_send(self.room_id, "m.room.message", content))
-
-
-def cross_signing_keys(user_id: str, path: Path) -> dict[str, Any]:
-    """Return the public keys to upload; the private ones stay in the file, which is made if it is not there."""
-    if not path.exists():
-        with open(path, "x", opener=partial(os.open, mode=0o600)) as file:
-            ed25519.write_signing_keys(file, [ed25519.generate_signing_key(usage) for usage in USAGES])
-    with open(path) as file:
-        private = dict(zip(USAGES, ed25519.read_signing_keys(file), strict=True))
-    public = {usage: ed25519.encode_verify_key_base64(ed25519.get_verify_key(key)) for usage, key in private.items()}
-    private["master"].version = public["master"]  # a signature is named by the public key
-    keys: dict[str, Any] = {}
-    for usage, text in public.items():
-        key = {"user_id": user_id, "usage": [usage], "keys": {f"ed25519:{text}": text}}
-        keys[f"{usage}_key"] = key if usage == "master" else sign_json(key, user_id, private["master"])
-    return keys
 
 
 async def until_first(*work: Coroutine[Any, Any, None]) -> None:
