@@ -149,7 +149,8 @@ def test_a_token_that_is_used_up(
     run: Run, synapse: Synapse, new_token: Callable[[int], str], on_server: Callable[[], dict[str, int]], fleet: Path
 ) -> None:
     """Those that it is not good for are reported; with another token, another run registers just these."""
-    first = run(*arguments(synapse, fleet, 3), lines=(new_token(2), "y"))
+    # One after the other: sign-ups at the same moment get the last use of a token both, by a race in Synapse.
+    first = run(*arguments(synapse, fleet, 3, threads=1), lines=(new_token(2), "y"))
 
     second = run(*arguments(synapse, fleet, 3), lines=(new_token(1), "y"))
 
