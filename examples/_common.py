@@ -144,14 +144,15 @@ def in_threads(
         NotDoneError: it went wrong for some of the files.
     """
     failures: dict[str, Exception] = {}
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool, tqdm.tqdm(total=len(files), unit=" accounts") as bar:
         jobs = {pool.submit(work, file): file.stem for file in files}
         try:
-            for job in tqdm.tqdm(as_completed(jobs), total=len(jobs), unit=" accounts"):
+            for job in as_completed(jobs):
                 try:
                     job.result()
                 except (InteractiveAuthError, OSError) as error:
                     failures[jobs[job]] = error
+                bar.update()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             while not all(job.done() for job in jobs):
