@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -232,6 +234,23 @@ def test_add_email(in_terminal: Open, account: Account, mails: MailServer, addre
     assert [threepid["address"] for threepid in account.on_server()["threepids"]] == [address]
     assert terminal.shown.splitlines()[-1] == f"On the account of {account.user_id}: {address}"
     assert mails.count(address) == 1
+
+
+def test_ctrl_c_logs_the_program_out(start: Callable[..., subprocess.Popen[str]], account: Account) -> None:
+    """Who thinks better of it leaves neither a change nor a device behind."""
+    arguments = ("--homeserver", account.synapse.base_url)
+    program = start("deactivate.py", *arguments, lines=(account.name, account.password))
+    assert program.stdout is not None
+    assert program.stdout.readline().endswith("Nobody can undo this, and nobody will ever have this user id again.\n")
+    before = account.devices()
+
+    program.send_signal(signal.SIGINT)
+    _, errors = program.communicate()
+
+    assert (program.returncode, errors) == (130, "deactivate.py: interrupted\n")
+    assert len(before) == 2
+    assert account.devices() == {account.device_id}
+    assert not account.on_server()["deactivated"]
 
 
 def test_a_wrong_password_is_one_line(in_terminal: Open, account: Account) -> None:
