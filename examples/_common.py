@@ -13,11 +13,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import requests
@@ -25,7 +26,7 @@ import tqdm  # type: ignore[import-untyped]
 from throwaway_services import MailServer, mail_server
 from throwaway_synapse import Config, Synapse, SynapseError, throwaway_synapse
 
-from interactive_auth import Homeserver, InteractiveAuthError, MatrixError, raise_for_matrix_error
+from interactive_auth import Homeserver, InteractiveAuth, InteractiveAuthError, MatrixError, raise_for_matrix_error
 
 #: Ctrl-C, kill, and a terminal that is closed (which Windows does not tell).
 STOPS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
@@ -56,6 +57,40 @@ def ask(question: str, *, secret: bool = False, default: str = "") -> str:
 def agrees(question: str) -> bool:
     """Ask the person for consent; Enter means no."""
     return ask(f"{question} [y/N] ", default="n").lower() in ("y", "yes")
+
+
+def play(name: str, command: Sequence[str], answers: Sequence[str] = (), kill_at: str | None = None) -> str:
+    """Play the person before another process: answer it, show what it prints, and kill it if it prints a text.
+
+    Args:
+        name: what is shown before each line.
+        command: the process to run.
+        answers: what it reads, a line each.
+        kill_at: what it is killed at; None to let it run to its end.
+
+    Returns:
+        Its last line.
+
+    Raises:
+        NotDoneError: it failed, or ended by itself where it was to be killed.
+    """
+    line = ""
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, start_new_session=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write("".join(f"{answer}\n" for answer in answers))
+            process.stdin.close()
+            for line in process.stdout:
+                say(f"{name}: {line.rstrip()}")
+                if kill_at is not None and kill_at in line:
+                    break
+            else:
+                if process.wait() or kill_at is not None:
+                    raise NotDoneError(f"{name} ended with {process.returncode}")
+        finally:
+            process.kill()
+    return line.rstrip()
 
 
 # A homeserver
@@ -130,7 +165,7 @@ def save(file: Path, content: Mapping[str, Any]) -> None:
 
 
 def in_threads(
-    work: Callable[[Path], object], files: Collection[Path], threads: int, stop: Callable[[], object]
+    work: Callable[[Path], object], files: Collection[Path], threads: int, running: Collection[InteractiveAuth[Any]]
 ) -> None:
     """Do the work for each of the files, with a progress bar, and report what went wrong.
 
@@ -138,7 +173,7 @@ def in_threads(
         work: is called once for each file.
         files: what it is called with.
         threads: how many calls there are at a time.
-        stop: makes the calls end that are running; called again and again after Ctrl-C.
+        running: what the calls are waiting for; cancelled after Ctrl-C.
 
     Raises:
         NotDoneError: it went wrong for some of the files.
@@ -156,8 +191,9 @@ def in_threads(
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             while not all(job.done() for job in jobs):
-                stop()
-                time.sleep(0.1)
+                for auth in running:
+                    auth.cancel()
+                time.sleep(0.1)  # and again: before its attempt has begun it does nothing
     for name in sorted(failures):
         say(f"{name}: {failures[name]}")
     if failures:
@@ -190,8 +226,6 @@ def run(
     # The RuntimeError is what console.handlers raises when there is nobody to ask.
     except (InteractiveAuthError, NotDoneError, SynapseError, OSError, ValueError, RuntimeError) as error:
         reason, status = str(error), 1
-    except subprocess.CalledProcessError as error:
-        reason, status = f"the other process ended with {error.returncode}", 1
     else:
         return
     print(f"{parser.prog}: {reason}", file=sys.stderr)

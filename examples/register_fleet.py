@@ -67,13 +67,8 @@ def register_all(base_url: str, token: str, options: argparse.Namespace, folder:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = [folder / f"{folder.name}{number:03}.json" for number in range(1, options.accounts + 1)]
     running: list[InteractiveAuth[Any]] = []
-
-    def stop() -> None:  # after Ctrl-C: some may be waiting as long as the homeserver has told them to
-        for auth in running:
-            auth.cancel()
-
     with Homeserver(base_url) as homeserver:
-        in_threads(lambda file: register(homeserver, file, token, running), files, options.threads, stop)
+        in_threads(lambda file: register(homeserver, file, token, running), files, options.threads, running)
     return f"{len(files)} accounts are registered"
 
 

@@ -11,15 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from subprocess import PIPE
 from typing import Any
 
-from _common import arguments, ask, run, save, say, throwaway
+from _common import arguments, ask, play, run, save, say, throwaway
 from throwaway_synapse import TOKEN
 
 from interactive_auth import Homeserver, InteractiveAuth, Stage, StartAuthStage, console, handlers
@@ -64,25 +62,11 @@ def on_throwaway_synapse(options: argparse.Namespace) -> str:
     with throwaway(demands) as (synapse, mails), tempfile.TemporaryDirectory() as folder:
         synapse.add_registration_token(token, uses_allowed=1)
         command = [sys.executable, __file__, "--homeserver", synapse.base_url, "--state", str(Path(folder, "state"))]
-        answers = f"alice\n{secrets.token_urlsafe()}\nalice@example.org\n{token}\n"
-        with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, start_new_session=True) as first:
-            assert first.stdin is not None
-            assert first.stdout is not None
-            try:
-                first.stdin.write(answers)
-                first.stdin.close()
-                while (line := first.stdout.readline()) and "Waiting" not in line:
-                    say(f"First process: {line.rstrip()}")
-            finally:
-                first.kill()
-        say(f"First process: {line.rstrip()}")
+        answers = ("alice", secrets.token_urlsafe(), "alice@example.org", token)
+        play("First process", command, answers, kill_at="Waiting for you")
         mails.open_link("alice@example.org")
         say("The first process was killed, and then the link in the mail was opened")
-        nobody = subprocess.DEVNULL  # the second process has nothing to ask
-        second = subprocess.run(command, stdin=nobody, stdout=PIPE, text=True, check=True, start_new_session=True)
-        *said, user_id = second.stdout.splitlines()
-        say(f"Second process: {', '.join(said)}")
-        return user_id
+        return play("Second process", command)
 
 
 if __name__ == "__main__":

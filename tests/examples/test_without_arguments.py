@@ -52,7 +52,9 @@ SAYS = {
         "First process: User name: Password: Email address: Signing up alice",
         "First process: Token: Waiting for you to open the link in the mail",
         "The first process was killed, and then the link in the mail was opened",
-        "Second process: Signing up alice, Waiting for you to open the link in the mail",
+        "Second process: Signing up alice",
+        "Second process: Waiting for you to open the link in the mail",
+        f"Second process: {ALICE}",
         ALICE,
     ],
     "register_fleet.py": [
