@@ -18,13 +18,11 @@ from interactive_auth import Homeserver, StartAuthStage, console, handlers
 def other_devices(homeserver: Homeserver) -> list[str]:
     """Show the account's devices, and return the ids of all but this one."""
     this = call(homeserver, "GET", "account/whoami")["device_id"]
-    others = []
-    for device in call(homeserver, "GET", "devices")["devices"]:
-        say(
-            f"  {device['device_id']} {device.get('display_name') or ''}{' (this one)' * (device['device_id'] == this)}"
-        )
-        others += [device["device_id"]] * (device["device_id"] != this)
-    return others
+    devices = call(homeserver, "GET", "devices")["devices"]
+    for device in devices:
+        mark = " (this one)" if device["device_id"] == this else ""
+        say(f"  {device['device_id']} {device.get('display_name') or ''}{mark}")
+    return [device["device_id"] for device in devices if device["device_id"] != this]
 
 
 def log_out(homeserver: Homeserver, devices: list[str], stages: Mapping[str, StartAuthStage]) -> None:
