@@ -170,7 +170,7 @@ def test_ctrl_c_while_the_homeserver_makes_it_wait(start: Start, fleet: Path) ->
             assert program.poll() is None
             time.sleep(0.01)
         program.send_signal(signal.SIGINT)
-        _, errors = program.communicate(timeout=10)
+        _, errors = program.communicate(timeout=30)
 
     assert program.returncode == 130
     assert errors.splitlines()[-1] == "register_fleet.py: interrupted"
