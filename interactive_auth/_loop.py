@@ -116,7 +116,7 @@ class Attempt(Generic[T]):
                 self._idle += 1
             if reply in _UNDECIDED or reply is Reply.SESSION_LOST:
                 return reply
-            self._handover.pause(retries.wait_after(reply, error))
+            self._shared.pause(retries.wait_after(reply, error))
 
     def _set_busy(self, busy: bool) -> None:
         if self._shared.busy_changed is not None:
@@ -131,9 +131,11 @@ class Attempt(Generic[T]):
 
     def _do_stage_to_its_end(self, stage: str) -> Reply:
         try:
-            return self._do_stage(stage)
+            with self._shared.after_stage:
+                reply = self._do_stage(stage)
         finally:
-            self._shared.end_stage()
+            self._shared.wait_line = None
+        return reply
 
     def _do_stage(self, stage: str) -> Reply:
         submission = self._handover.take_submission()

@@ -5,11 +5,13 @@ What must not be here: the loop, the choice of flows, the waiting for a stage.
 
 from __future__ import annotations
 
+import math
 import secrets
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import ExitStack
 from contextvars import ContextVar
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from ._checks import Handlers
 from ._errors import MatrixError, plain
@@ -25,6 +27,25 @@ _SECRET_LENGTH = 32
 _ALPHABET = (string.digits + string.ascii_letters).encode()
 #: A letter for each byte; that a few letters stand for five bytes and the others for four costs a hundredth of a bit.
 _LETTERS = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
+#: Seconds from one sign of life of a wait to the next.
+_SHOW_EVERY = 1.0
+
+
+class WaitLine(Protocol):
+    """What shows a person that a wait goes on."""
+
+    def show(self, left: float | None, *, retrying: bool) -> None:
+        """Show how long the wait may last: at its beginning, and every second.
+
+        Args:
+            left: the seconds left, None if it has no end.
+            retrying: whether it is a wait before the same is sent again, and not one for the stage.
+        """
+        ...
+
+    def end(self) -> None:
+        """Be done with it: the wait is over."""
+        ...
 
 
 def make_client_secret() -> str:
@@ -40,8 +61,8 @@ class Shared(Generic[T]):
         identity_server: ``id_server`` and ``id_access_token``, or empty.
         secret: the client secret.
         response: the response, in a list of its own since it may be anything; empty before the success.
-        on_wait: called by a wait at its beginning and every second with the seconds left, None if it has no end.
-        after_stage: called when the stage is over, however it ends, the last one first; then both are emptied.
+        wait_line: shows the waits of the stage that is being done to a person, None if nobody cares.
+        after_stage: what a stage's callback wants to be done when the stage is over, however it ends.
     """
 
     def __init__(
@@ -73,14 +94,39 @@ class Shared(Generic[T]):
         self.session = UIASession()
         self.handover = Handover()
         self.response: list[T] = []
-        self.on_wait: Callable[[float | None], None] | None = None
-        self.after_stage: list[Callable[[], None]] = []
+        self.wait_line: WaitLine | None = None
+        self.after_stage = ExitStack()
 
-    def end_stage(self) -> None:
-        """Let go of what the stage's callback has set up for its wait."""
-        self.on_wait = None
-        while self.after_stage:
-            self.after_stage.pop()()
+    def show_wait(self, left: float | None, *, retrying: bool = False) -> float:
+        """Show that a wait goes on, if anybody cares, and return when that is due again."""
+        if self.wait_line is None:
+            return math.inf
+        due = self.handover.clock.monotonic() + _SHOW_EVERY
+        self.wait_line.show(left, retrying=retrying)
+        return due
+
+    def end_wait(self) -> None:
+        """Show that a wait is over."""
+        if self.wait_line is not None:
+            self.wait_line.end()
+
+    def pause(self, seconds: float) -> None:
+        """Wait before the same is sent again, whatever is submitted meanwhile.
+
+        Raises:
+            AuthCancelledError: the attempt was cancelled.
+        """
+        if self.wait_line is None or seconds <= _SHOW_EVERY:
+            self.handover.pause(seconds)
+            return
+        clock = self.handover.clock
+        until = clock.monotonic() + seconds
+        try:
+            while (left := until - clock.monotonic()) > 0:
+                self.show_wait(left, retrying=True)
+                self.handover.pause(min(left, _SHOW_EVERY))
+        finally:
+            self.end_wait()
 
     def session_auth(self) -> dict[str, Any] | None:
         """Return the auth dict that only names the session, None if there is none to name."""
@@ -153,7 +199,7 @@ class Shared(Generic[T]):
                 self.handover.check()
                 return
             self.conceal(error)
-            self.handover.pause(retries.wait_after(classify_failure(error), error))
+            self.pause(retries.wait_after(classify_failure(error), error))
 
 
 #: The attempt whose callback is running here; the ready-made callbacks ask for mails, texts and polls through it.

@@ -21,8 +21,6 @@ T = TypeVar("T")
 _log = logging.getLogger("interactive_auth")
 _log.addHandler(logging.NullHandler())
 
-#: Seconds from one sign of life to the next.
-_TELL_EVERY = 1.0
 _OAUTH = frozenset({AuthType.OAUTH, AuthType.UNSTABLE_OAUTH})
 
 
@@ -67,24 +65,21 @@ class Waiting(Generic[T]):
             AuthCancelledError: the attempt was cancelled.
             MatrixError: a poll found that the access token is no longer valid.
         """
-        while submission is None or submission.background:
-            reply = self._act(submission)
-            if reply is not None:
-                return reply
-            if self._clock.monotonic() >= self._deadline:
-                limit = self._shared.poll_timeout or 0.0
-                raise AuthTimeoutError(self._stage, limit, self._poll_error) from self._poll_error
-            self._shared.handover.wait(min(self._next_poll, self._deadline, self._tell()))
-            submission = self._shared.handover.take_submission()
-        return submission
-
-    def _tell(self) -> float:
-        """Tell whoever shows the wait to a person how long it may last; return when that is due again."""
-        if self._shared.on_wait is None:
-            return math.inf
-        now = self._clock.monotonic()
-        self._shared.on_wait(None if self._deadline == math.inf else self._deadline - now)
-        return now + _TELL_EVERY
+        try:
+            while submission is None or submission.background:
+                reply = self._act(submission)
+                if reply is not None:
+                    return reply
+                left = self._deadline - self._clock.monotonic()
+                if left <= 0:
+                    limit = self._shared.poll_timeout or 0.0
+                    raise AuthTimeoutError(self._stage, limit, self._poll_error) from self._poll_error
+                show_again = self._shared.show_wait(None if left == math.inf else left)
+                self._shared.handover.wait(min(self._next_poll, self._deadline, show_again))
+                submission = self._shared.handover.take_submission()
+            return submission
+        finally:
+            self._shared.end_wait()
 
     def _act(self, background: Submission | None) -> Reply | None:
         """Send what is due, if anything is; None if the wait goes on."""

@@ -2,7 +2,7 @@
 
 What must not be here: waiting, polling, and any import of a notebook's libraries. Everything is asked by ``input``
 and ``getpass.getpass``, which a notebook replaces by its own, and shown by ``print``; no secret is ever echoed. A wait
-is one line that is written anew every second.
+is one line that is written anew.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import getpass
 import math
 import shutil
 import sys
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from . import handlers as ready
 from ._checks import check_text, type_error
-from ._errors import printable
-from ._shared import current
+from ._errors import MatrixError, printable
+from ._shared import CURRENT, current
 from ._types import AuthType, Stage, StartAuthStage
 from .homeserver import Homeserver
 
@@ -50,12 +52,17 @@ def handlers(
 ) -> dict[str, StartAuthStage]:
     """Make a mapping of callbacks for all stages, that asks the person at the terminal or the notebook.
 
+    While an attempt waits it shows one line, which is written anew every second by a carriage return, in a terminal,
+    a pipe and a notebook alike, for example ``email address, 287 s left: waiting for the link in the mail to be
+    opened``. The seconds are those until ``poll_timeout``, or until a request that the server has put off is sent
+    again; without a ``poll_timeout`` it says for how long it waits. When the wait is over, the line is ended.
+
     Args:
         homeserver: makes the addresses of pages, and posts codes.
         user: the user name for password stages; None asks for it.
         language: the language to show terms in.
         open_browser: whether to open pages in this machine's browser, and go on as soon as they are done there (see
-            ``browser.complete``); their address is shown anyway.
+            ``browser.complete``); their address is shown anyway. Nobody is asked to press Enter then.
 
     Raises:
         TypeError: an argument has a wrong type.
@@ -135,9 +142,9 @@ class _Person:
         print("Open this page in a browser:")
         print(printable(url, 2000))
         if self._open_browser:
-            import webbrowser  # rarely wanted, and slow to import
+            from . import browser
 
-            webbrowser.open(url)
+            browser.open_here(url)
         _read(input, "When the page says that you are done, press Enter: ")
         current().handover.ask_poll()
 
@@ -150,10 +157,9 @@ def _announced(callback: StartAuthStage) -> StartAuthStage:
         name = _NAMES.get(stage.type, printable(stage.type, 100))
         print(f"Step {number} of {max(len(stage.flow), 1)}: {name}", flush=True)
         _say_why(stage)
-        shared = current()
-        line = _Line(f"{name}: waiting for {_AWAITED.get(stage.type, 'the page to be done')}")
-        shared.on_wait = line.show
-        shared.after_stage.append(line.end)
+        shared = CURRENT.get(None)
+        if shared is not None:
+            shared.wait_line = _Line(name, _AWAITED.get(stage.type, "the page to be done"))
         return callback(stage)
 
     return announced
@@ -162,24 +168,44 @@ def _announced(callback: StartAuthStage) -> StartAuthStage:
 class _Line:
     """The one line that shows how a wait goes on: terminals, pipes and notebooks all know how to write it anew."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._width = 0
+    def __init__(self, name: str, awaited: str) -> None:
+        # Other letters may be two columns wide.
+        self._name = name.encode("ascii", "backslashreplace").decode()
+        self._awaited = awaited
+        self._written = ""
+        self._begun = 0.0
 
-    def show(self, left: float | None) -> None:
-        line = self._text if left is None else f"{self._text}, {max(math.ceil(left), 0)} s left"
-        line = line[: shutil.get_terminal_size().columns - 1]  # a line that wraps cannot be written anew
-        print("\r" + line.ljust(self._width), end="", flush=True)
-        self._width = len(line)
+    def show(self, left: float | None, *, retrying: bool) -> None:
+        if not self._written:
+            self._begun = time.monotonic()
+        seconds = f"{time.monotonic() - self._begun:.0f} s so far" if left is None else f"{math.ceil(left)} s left"
+        awaited = "the time to ask the server again" if retrying else self._awaited
+        self._write(f"{self._name}, {seconds}: waiting for {awaited}")
 
     def end(self) -> None:
-        if self._width:
-            print(flush=True)
+        if self._written:
+            self._print("\n")
+        self._written = ""
+
+    def _write(self, text: str) -> None:
+        most = shutil.get_terminal_size().columns - 1  # a line that wraps cannot be written anew
+        line = text.ljust(len(self._written))[:most]
+        self._print("\r" + line)
+        self._written = line.rstrip()
+
+    def _print(self, text: str) -> None:
+        # The wait does not depend on whether it is seen: the terminal may have been closed.
+        with suppress(OSError, ValueError):
+            print(text, end="", flush=True)
 
 
 def _say_why(stage: Stage) -> None:
     if stage.error is not None:
-        print(f"The server said: {printable(stage.error.error or stage.error.errcode or str(stage.error))}", flush=True)
+        _say(stage.error)
+
+
+def _say(error: MatrixError) -> None:
+    print(f"The server said: {printable(error.error or error.errcode or str(error))}", flush=True)
 
 
 def _ask(prompt: str) -> str:
@@ -203,7 +229,12 @@ def _read_or_resend(stage: AuthType, prompt: str) -> str:
     if threepid.address is None or threepid.request is None:
         return _read(input, f"{prompt}: ").strip()
     while (answer := _read(input, f"{prompt} (r and Enter sends it again): ").strip()) == "r":
-        shared.request_token(threepid, threepid.address)
+        try:
+            shared.request_token(threepid, threepid.address)
+        except MatrixError as error:  # what was sent before is still good
+            _say(error)
+        else:
+            print("Sent again.", flush=True)
     return answer
 
 
