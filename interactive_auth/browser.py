@@ -8,12 +8,16 @@ machine), the loop finds out by its polls. What must not be here: stages, the ho
 from __future__ import annotations
 
 import json
+import logging
 import secrets
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from html import escape
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,16 +25,19 @@ from . import handlers
 from ._checks import check_function
 from ._errors import printable
 from ._shared import current
+from ._threepid import web_url
 from ._types import Stage
 
 __all__ = ["complete"]
+
+_log = logging.getLogger("interactive_auth")
 
 #: Seconds in which a browser has to say what it wants, and in which the server notices that it is to stop.
 _PATIENCE, _NOTICE = 10.0, 0.02
 
 _HEADERS = {
     "Cache-Control": "no-store",
-    # Nobody learns the page's path, and the popup's messages come from the popup alone.
+    # The homeserver's page is not told where it was opened from.
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
@@ -49,7 +56,7 @@ button {{ font: inherit; padding: .6rem 1.4rem; cursor: pointer; }}
 p {{ overflow-wrap: anywhere; }}
 </style>
 <main>
-<h1>One step in the browser</h1>
+<h1 id="title">One step in the browser</h1>
 <p id="what"><b>{host}</b> asks for the step <b>{stage}</b>. It is done on a page of its own.</p>
 <p><button id="open" autofocus>Open the page</button></p>
 <p id="state" role="status"></p>
@@ -67,7 +74,8 @@ window.addEventListener("message", async event => {{
   if (event.origin !== origin || event.data !== "authDone") return;
   await fetch(location.pathname, {{ method: "POST" }}).catch(() => null);
   if (event.source) event.source.close();
-  document.querySelector("main").innerHTML = "<h1>Done</h1><p>You can close this page and return to the program.</p>";
+  document.getElementById("title").textContent = "Done";
+  state.textContent = "You can close this page and return to the program. If it goes on waiting, open the page again.";
 }});
 </script>
 </html>
@@ -84,36 +92,46 @@ def complete(
     """Do a stage on its fallback page in a browser, and go on as soon as that is done: the body of a callback.
 
     ``InteractiveAuth(request, {"*": functools.partial(browser.complete, homeserver=homeserver)})`` does all stages
-    so. It returns at once, and the loop waits; the page it has opened is gone when the stage is over.
+    so. It returns at once, and the loop waits; the page it has opened is gone when the stage is over. Where that page
+    cannot help, because no window may be opened or the browser is on another machine, the person follows the address
+    that is shown, and the loop finds out by its next poll.
 
     Args:
         stage: the stage that the callback was called with; any for which the homeserver has a page, which are
             recaptcha, terms, registration token and single sign-on on Synapse.
         homeserver: makes the fallback page's address (client-server API, "Fallback").
-        open_url: opens the page on this machine; None for the ``webbrowser`` module.
+        open_url: opens the page on this machine; None for the ``webbrowser`` module. If that finds no browser, the
+            address that is shown has to do.
         show: is given a text with the fallback page's own address, for a browser on another machine.
 
     Raises:
         ServerProtocolError: the server gave no session, without which there is no fallback page.
         RuntimeError: it is not called by an ``InteractiveAuth``.
         TypeError: an argument has a wrong type.
+        ValueError: the fallback page's address is no http or https URL.
     """
     check_function("open_url", open_url, optional=True)
     check_function("show", show)
     shared = current()
 
     def visit(url: str) -> None:
+        if web_url(url) is None:
+            raise ValueError(f"the fallback page of {printable(stage.type, 100)} has no http or https address")
         page = _Page(stage.type, url, shared.handover.ask_poll)
-        shared.after_stage.append(page.close)
+        shared.after_stage.callback(page.close)
+        page.start()
         show(f"Open this page in a browser:\n{printable(url, 2000)}")
-        if open_url is None:
-            import webbrowser  # slow to import
-
-            webbrowser.open(page.url)
-        else:
-            open_url(page.url)
+        (open_url or open_here)(page.url)
 
     handlers.fallback(homeserver, visit)(stage)
+
+
+def open_here(url: str) -> None:
+    """Open a page in this machine's browser, if it has one."""
+    import webbrowser  # slow to import
+
+    with suppress(webbrowser.Error):
+        webbrowser.open(url)
 
 
 class _Page:
@@ -134,23 +152,66 @@ class _Page:
             url_json=_in_script(fallback_url),
         )
         headers = {name: value.format(nonce=nonce) for name, value in _HEADERS.items()}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Visit, path, page.encode(), headers, done))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(_NOTICE,), daemon=True)
+        self._server = _Server(("127.0.0.1", 0), partial(_Visit, path, page.encode(), headers, done))
+        self._thread = threading.Thread(target=self._serve, name="interactive_auth.browser", daemon=True)
+        self.url = f"http://{self._server.host}{path}"
+
+    def start(self) -> None:
+        """Serve the page."""
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}{path}"
 
     def close(self) -> None:
-        """Take the page away."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        """Take the page away, and wait until it is gone."""
+        if self._thread.ident is None:  # it was never started
+            self._server.server_close()
+        else:
+            self._server.shutdown()
+            self._thread.join()
+
+    def _serve(self) -> None:
+        # The thread itself closes, so that a second Ctrl-C in the middle of close() leaves nothing behind.
+        with self._server:
+            self._server.serve_forever(_NOTICE)
+
+
+class _Server(ThreadingTCPServer):
+    """A server that takes its open connections with it: browsers open some that they never use.
+
+    Attributes:
+        host: what the Host header of its visitors must be.
+    """
+
+    daemon_threads = False  # so that closing waits for the visits
+
+    def __init__(self, *args: Any) -> None:
+        self._connections: set[socket.socket] = set()
+        super().__init__(*args)
+        self.host = f"127.0.0.1:{self.server_address[1]}"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        for connection in self._connections.copy():
+            with suppress(OSError):  # the other side was quicker
+                connection.shutdown(socket.SHUT_RDWR)
+        super().server_close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing: a browser that goes away in the middle is no news."""
+        _log.debug("a visit to the page on this machine has failed", exc_info=True)
 
 
 class _Visit(BaseHTTPRequestHandler):
     """One request of a browser's; whoever does not know the path is told nothing."""
 
     timeout = _PATIENCE
-    server: ThreadingHTTPServer
+    server: _Server
 
     def __init__(self, path: str, page: bytes, headers: dict[str, str], done: Callable[[], None], *args: Any) -> None:
         self._path, self._page, self._done, self._fixed = path, page, done, headers
@@ -164,7 +225,7 @@ class _Visit(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         # The page itself says so; any other site would name itself as the origin.
-        if self._is_ours() and self.headers.get("Origin") == f"http://{self._host()}":
+        if self._is_ours() and self.headers.get("Origin") == f"http://{self.server.host}":
             self._reply(204)
             self._done()
         else:
@@ -173,10 +234,7 @@ class _Visit(BaseHTTPRequestHandler):
     def _is_ours(self) -> bool:
         # The name of another site may be made to lead to this machine; it is in the Host header then.
         known = secrets.compare_digest(self.path.encode(), self._path.encode())
-        return known and self.headers.get_all("Host") == [self._host()]
-
-    def _host(self) -> str:
-        return f"127.0.0.1:{self.server.server_port}"
+        return known and self.headers.get_all("Host") == [self.server.host]
 
     def _reply(self, status: int, body: bytes = b"") -> None:
         self.send_response_only(status)
@@ -187,6 +245,10 @@ class _Visit(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no request, or one of another method, as whatever else is not ours."""
+        self._reply(404)
 
     def log_message(self, *_: object) -> None:
         """Say nothing: the lines would hold the path."""

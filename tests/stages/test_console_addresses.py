@@ -15,6 +15,7 @@ from interactive_auth import Homeserver, InteractiveAuth, MatrixError, console
 #: Whoever waits for the next poll that nobody has asked for waits in vain.
 PATIENT: Any = {"poll_interval": 600.0, "poll_timeout": 20.0}
 OPEN_LINK = "Open the link in the mail, then press Enter (r and Enter sends it again): "
+CODE = "Code in the SMS (r and Enter sends it again): "
 
 Connect = Callable[..., Homeserver]
 Owner = Callable[[Synapse, Mapping[str, Any]], str]
@@ -87,6 +88,7 @@ def test_enter_before_the_link_was_opened_leaves_the_loop_polling(
     email_server: Synapse,
     homeserver_at: Connect,
     answer: Answer,
+    capsys: pytest.CaptureFixture[str],
     owner: Owner,
     open_link: Callable[[int], str],
     name: str,
@@ -94,7 +96,7 @@ def test_enter_before_the_link_was_opened_leaves_the_loop_polling(
     address: str,
     user_id: str,
 ) -> None:
-    """Enter pressed too early harms nothing: the link that is opened later is found by polling, and nobody is asked."""
+    """Enter pressed too early harms nothing: one line shows what is awaited, and a poll finds the link opened later."""
     homeserver = homeserver_at(email_server)
     prompts = answer("")
     request = homeserver.register(name, password)
@@ -121,6 +123,9 @@ def test_enter_before_the_link_was_opened_leaves_the_loop_polling(
     assert owner(email_server, account) == user_id
     assert polls == ["M_UNAUTHORIZED"]
     assert prompts == [OPEN_LINK]
+    step, empty, *line, end = capsys.readouterr().out.replace("\r", "\n").split("\n")
+    assert (step, empty, end) == ("Step 1 of 1: email address", "", "")
+    assert line[0] == "email address, 20 s left: waiting for the link in the mail to be opened"
 
 
 def test_address_is_asked_for_again_with_the_servers_reason(
@@ -165,9 +170,9 @@ def test_phone_number_and_a_wrong_code_first(
     password: str,
     user_id: str,
 ) -> None:
-    """The person gives the number once and codes until one is right; the country may be in small letters."""
+    """The person gives the number once, codes until one is right, nothing by Enter alone; "gb" will do for "GB"."""
     homeserver = homeserver_at(phone_server)
-    prompts = answer("gb", number, "no-such-code", lambda: texts.wait(international))
+    prompts = answer("gb", number, "", "no-such-code", lambda: texts.wait(international))
 
     account = homeserver.register(name, password).authenticate(console.handlers(homeserver), **PATIENT)
 
@@ -176,11 +181,71 @@ def test_phone_number_and_a_wrong_code_first(
     assert prompts == [
         "Country of the phone number, two letters: ",
         "Phone number: ",
-        "Code in the SMS: ",
-        "Code in the SMS: ",
+        CODE,
+        CODE,
+        CODE,
     ]
     assert capsys.readouterr().out.splitlines() == [
         "Step 1 of 1: phone number",
         "Step 1 of 1: phone number",
         "The server said: Unable to get validated threepid",
     ]
+
+
+def test_r_after_a_wrong_code_sends_the_sms_again(
+    phone_server: Synapse,
+    homeserver_at: Connect,
+    answer: Answer,
+    capsys: pytest.CaptureFixture[str],
+    texts: SmsGateway,
+    addresses_of: Addresses,
+    number: str,
+    international: str,
+    name: str,
+    password: str,
+    user_id: str,
+) -> None:
+    """Whoever has no code, or a wrong one, has another one sent, and that makes the account."""
+    homeserver = homeserver_at(phone_server)
+    prompts = answer("GB", number, "no-such-code", "r", lambda: texts.wait(international, 2))
+
+    homeserver.register(name, password).authenticate(console.handlers(homeserver), **PATIENT)
+
+    assert addresses_of(phone_server, user_id) == {("msisdn", international)}
+    assert texts.count(international) == 2
+    assert prompts[2:] == [CODE, CODE, CODE]
+    assert capsys.readouterr().out.splitlines()[-1] == "Sent again."
+
+
+def test_mail_that_the_server_does_not_send_again(
+    email_server: Synapse,
+    homeserver_at: Connect,
+    answer: Answer,
+    capsys: pytest.CaptureFixture[str],
+    owner: Owner,
+    open_link: Callable[[int], str],
+    name: str,
+    password: str,
+    address: str,
+    user_id: str,
+) -> None:
+    """The reason is shown, and the mail that came before is still good."""
+    homeserver = homeserver_at(email_server)
+    request = homeserver.register(name, password)
+    prompts = answer("r", lambda: open_link(1))
+
+    def request_token(email: str, secret: str, send_attempt: int, session: str | None) -> Mapping[str, Any]:
+        if send_attempt > 1:
+            raise MatrixError(400, {"errcode": "M_LIMIT_EXCEEDED", "error": "No more today"})
+        return request.request_email_token(email, secret, send_attempt, session)
+
+    account = request.authenticate(
+        console.handlers(homeserver),
+        inputs={"email_address": address},
+        request_email_token=request_token,
+        **PATIENT,
+    )
+
+    assert owner(email_server, account) == user_id
+    assert prompts == [OPEN_LINK, OPEN_LINK]
+    assert capsys.readouterr().out.splitlines() == ["Step 1 of 1: email address", "The server said: No more today"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import webbrowser
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 from interactive_auth import AuthType, Homeserver, InteractiveAuth, MatrixError, ServerProtocolError, console
 
@@ -18,6 +21,13 @@ PARAMS: dict[str, Any] = {
     },
     AuthType.OAUTH: {"url": "https://example.org/approve"},
     AuthType.UNSTABLE_OAUTH: {"url": "https://example.org/approve"},
+}
+#: The stages that are done on the homeserver's fallback page, and what they are called before a person.
+FALLBACK: dict[str, str] = {
+    AuthType.RECAPTCHA: "captcha",
+    AuthType.SSO: "single sign-on",
+    AuthType.UNSTABLE_SSO: "single sign-on",
+    "com.example.magic": "com.example.magic",
 }
 
 
@@ -111,17 +121,16 @@ def test_stage_that_is_answered(
 
 
 @pytest.mark.parametrize(
-    ("stage", "step", "url", "polled"),
+    ("stage", "step", "url", "polled", "open_browser"),
     [
-        (AuthType.RECAPTCHA, "captcha", PAGE.format(AuthType.RECAPTCHA), SESSION),
-        (AuthType.SSO, "single sign-on", PAGE.format(AuthType.SSO), SESSION),
-        (AuthType.UNSTABLE_SSO, "single sign-on", PAGE.format(AuthType.UNSTABLE_SSO), SESSION),
-        (AuthType.OAUTH, "approval", "https://example.org/approve", {"type": "m.oauth", **SESSION}),
-        (AuthType.UNSTABLE_OAUTH, "approval", "https://example.org/approve", {"type": "m.oauth", **SESSION}),
-        ("com.example.magic", "com.example.magic", PAGE.format("com.example.magic"), SESSION),
+        *((stage, step, PAGE.format(stage), SESSION, False) for stage, step in FALLBACK.items()),
+        *(
+            (stage, "approval", "https://example.org/approve", {"type": "m.oauth", **SESSION}, open_browser)
+            for stage in (AuthType.OAUTH, AuthType.UNSTABLE_OAUTH)
+            for open_browser in (False, True)
+        ),
     ],
 )
-@pytest.mark.parametrize("open_browser", [False, True])
 def test_stage_that_is_done_on_a_page(
     stage: str,
     step: str,
@@ -148,6 +157,56 @@ def test_stage_that_is_done_on_a_page(
     assert capsys.readouterr().out.splitlines() == [f"Step 1 of 1: {step}", "Open this page in a browser:", url]
 
 
+@pytest.mark.parametrize(("stage", "step"), FALLBACK.items())
+def test_page_in_this_machine_s_browser(
+    stage: str,
+    step: str,
+    homeserver: Homeserver,
+    answer: Callable[..., list[str]],
+    web: requests.Session,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A page of this machine's own is opened, whose word polls at once: nobody has to press Enter."""
+    server = OneStage(stage)
+
+    def be_done(url: str) -> None:
+        site = urlsplit(url)
+        web.post(url, headers={"Origin": f"{site.scheme}://{site.netloc}"}, timeout=30).raise_for_status()
+
+    monkeypatch.setattr("webbrowser.open", be_done)
+    asked = answer()
+    callbacks = console.handlers(homeserver, open_browser=True)
+
+    assert InteractiveAuth(server, callbacks, poll_interval=600.0, poll_timeout=5.0).attempt_auth() == "done"
+
+    assert server.answered == SESSION
+    assert asked == []
+    lines = [f"Step 1 of 1: {step}", "Open this page in a browser:", PAGE.format(stage)]
+    assert capsys.readouterr().out.splitlines()[:3] == lines
+
+
+def test_no_browser_on_this_machine(
+    homeserver: Homeserver,
+    answer: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where no browser is found, the address that was printed has to do."""
+
+    def fail(url: str) -> None:
+        raise webbrowser.Error("could not locate runnable browser")
+
+    monkeypatch.setattr("webbrowser.open", fail)
+    asked = answer("")
+    callbacks = console.handlers(homeserver, open_browser=True)
+
+    assert InteractiveAuth(OneStage(AuthType.OAUTH, PARAMS[AuthType.OAUTH]), callbacks).attempt_auth() == "done"
+
+    assert asked == [DONE]
+    assert "https://example.org/approve" in capsys.readouterr().out.splitlines()
+
+
 @pytest.mark.parametrize(
     ("stage", "inputs", "prompts", "step"),
     [
@@ -160,7 +219,7 @@ def test_stage_that_is_done_on_a_page(
         (
             AuthType.MSISDN,
             {"phone_country": "GB", "phone_number": "07700900001"},
-            ["Open the link in the SMS, then press Enter: "],
+            ["Open the link in the SMS, then press Enter (r and Enter sends it again): "],
             "phone number",
         ),
     ],

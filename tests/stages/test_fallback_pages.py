@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 import requests
@@ -29,6 +29,7 @@ class Page(HTMLParser):
         method: how its form is sent.
         action: where its form is sent, None if there is no form.
         fields: the form's fields that have a name.
+        links: where its links lead.
         error: what it says in its paragraph for errors.
     """
 
@@ -37,6 +38,7 @@ class Page(HTMLParser):
         self.title = self.error = self.method = ""
         self.action: str | None = None
         self.fields: dict[str, str] = {}
+        self.links: list[str] = []
         self._url = url
         self._open: list[str] = []
         self.feed(text)
@@ -49,6 +51,8 @@ class Page(HTMLParser):
             self.method, self.action = given["method"], urljoin(self._url, given["action"])
         elif tag == "input" and "name" in given:
             self.fields[given["name"]] = given.get("value", "")
+        elif tag == "a":
+            self.links.append(urljoin(self._url, given["href"]))
         elif tag == "title" or given.get("class") == "error":
             self._open.append(tag)
 
@@ -219,6 +223,7 @@ def test_console_sends_the_person_to_the_captchas_page(
     captcha_response: str,
     homeserver_at: Connect,
     browser: Browser,
+    web: requests.Session,
     answer: Callable[..., list[str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -227,25 +232,27 @@ def test_console_sends_the_person_to_the_captchas_page(
     password: str,
     user_id: str,
 ) -> None:
-    """The page's address stands on a line of its own, the browser is opened, and Enter asks the server at once."""
+    """The page's address stands on a line of its own, and the page of this machine's own leads there, and says when."""
     homeserver = homeserver_at(captcha_server)
-    opened: list[str] = []
-    monkeypatch.setattr("webbrowser.open", opened.append)
+    prompts = answer()
+    visited: list[str] = []
 
-    def solve_then_press_enter() -> str:
-        browser.open(opened[0])
+    def solve(url: str) -> None:
+        browser.open(url)
+        visited.extend(browser.page.links)
+        browser.open(visited[0])
         browser.submit(g_recaptcha_response=captcha_response)
-        return ""
+        # What the page's script does at the word of the homeserver's page.
+        origin = "http://" + urlsplit(url).netloc
+        web.post(url, headers={"Origin": origin}, timeout=30).raise_for_status()
 
-    prompts = answer(solve_then_press_enter)
+    monkeypatch.setattr("webbrowser.open", solve)
     callbacks = console.handlers(homeserver, open_browser=True)
 
     # Until the next poll that is not asked for the wait would be over.
     account = homeserver.register(name, password).authenticate(callbacks, poll_interval=600.0, poll_timeout=20.0)
 
     assert owner(captcha_server, account) == user_id
-    assert len(prompts) == 1
+    assert prompts == []
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Step 1 of 2: captcha"
-    assert len(opened) == 1
-    assert opened[0] in lines
+    assert lines[:3] == ["Step 1 of 2: captcha", "Open this page in a browser:", visited[0]]
