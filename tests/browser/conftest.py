@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -14,9 +18,18 @@ from selenium.webdriver.support.wait import WebDriverWait
 from throwaway_services import captcha_verifier
 from throwaway_synapse import TERMS, TOKEN, Synapse, throwaway_synapse
 
-from interactive_auth import Homeserver, Stage, StartAuthStage, browser
+from interactive_auth import (
+    AuthCancelledError,
+    AuthTimeoutError,
+    Homeserver,
+    InteractiveAuth,
+    Stage,
+    StartAuthStage,
+    browser,
+)
 
 from ..endpoints.sso import oidc_provider
+from .site import Begin, Pages, Site, serving
 
 #: Seconds; nothing here takes nearly as long.
 PATIENCE = 20.0
@@ -105,3 +118,70 @@ def homeserver(synapse: Synapse) -> Iterator[Homeserver]:
 def name() -> str:
     """A user name that nobody has."""
     return f"user{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def new_site() -> Iterator[Callable[[], Site]]:
+    """Run sites, each an origin of its own."""
+    running: list[ThreadingHTTPServer] = []
+
+    def run() -> Site:
+        running.append(ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler))
+        site = Site(running[-1])
+        running[-1].RequestHandlerClass = partial(Pages, site)  # type: ignore[assignment]
+        threading.Thread(target=running[-1].serve_forever, args=(0.02,)).start()
+        return site
+
+    yield run
+    for server in running:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def site(new_site: Callable[[], Site]) -> Site:
+    """Run the homeserver."""
+    return new_site()
+
+
+@pytest.fixture
+def begin() -> Iterator[Begin]:
+    """Start attempts that wait on their page; gives each one with its page's address and its thread."""
+    begun: list[tuple[InteractiveAuth[Any], threading.Thread]] = []
+
+    def start(site: Site, **options: Any) -> tuple[InteractiveAuth[Any], str, threading.Thread]:
+        opened: list[str] = []
+        waits = threading.Event()
+
+        def open_url(url: str) -> None:
+            opened.append(url)
+            waits.set()
+
+        auth = InteractiveAuth(
+            site,
+            lambda stage: browser.complete(stage, site, open_url=open_url, show=lambda line: None),
+            **{"poll_interval": 600.0, "poll_timeout": 60.0, **options},
+        )
+
+        def run() -> None:
+            with suppress(AuthCancelledError, AuthTimeoutError):
+                auth.attempt_auth()
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        begun.append((auth, thread))
+        assert waits.wait(10)
+        return auth, opened[0], thread
+
+    yield start
+    for auth, thread in begun:
+        auth.cancel()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    """Fail a test that leaves a thread of a page's server behind."""
+    yield
+    assert serving() == []
