@@ -172,26 +172,25 @@ class _Line:
         # Other letters may be two columns wide.
         self._name = name.encode("ascii", "backslashreplace").decode()
         self._awaited = awaited
-        self._written = ""
-        self._begun = 0.0
+        self._begun: float | None = None
+        self._width = 0
 
     def show(self, left: float | None, *, retrying: bool) -> None:
-        if not self._written:
-            self._begun = time.monotonic()
-        seconds = f"{time.monotonic() - self._begun:.0f} s so far" if left is None else f"{math.ceil(left)} s left"
+        most = shutil.get_terminal_size().columns - 1  # a line that wraps cannot be written anew
+        now = time.monotonic()
+        if self._begun is None:
+            self._begun, self._width = now, 0
+            self._print("\r" + " " * most)  # in a pipe the prompt that was answered still stands there
+        seconds = f"{now - self._begun:.0f} s so far" if left is None else f"{math.ceil(left)} s left"
         awaited = "the time to ask the server again" if retrying else self._awaited
-        self._write(f"{self._name}, {seconds}: waiting for {awaited}")
+        line = f"{self._name}, {seconds}: waiting for {awaited}"
+        self._print("\r" + line.ljust(self._width)[:most])
+        self._width = len(line)
 
     def end(self) -> None:
-        if self._written:
+        if self._begun is not None:
             self._print("\n")
-        self._written = ""
-
-    def _write(self, text: str) -> None:
-        most = shutil.get_terminal_size().columns - 1  # a line that wraps cannot be written anew
-        line = text.ljust(len(self._written))[:most]
-        self._print("\r" + line)
-        self._written = line.rstrip()
+        self._begun = None
 
     def _print(self, text: str) -> None:
         # The wait does not depend on whether it is seen: the terminal may have been closed.

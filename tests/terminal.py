@@ -1,12 +1,25 @@
-"""A pseudo-terminal with a program in it, for tests that type what a person would."""
+"""A pseudo-terminal with a program in it, and a person who types and reads what is on the screen."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
+import struct
 import subprocess
+import termios
 import time
+from pathlib import Path
+
+import pyte
+
+import interactive_auth
+
+#: Where a program of the tests' finds what it imports.
+PACKAGES = str(Path(interactive_auth.__file__).parents[1])
+#: The leader of a session without a terminal gets the first that it opens: there getpass.getpass then asks.
+TAKE_TERMINAL = "import os; os.close(os.open(os.ttyname(0), os.O_RDWR))\n"
 
 
 class Terminal:
@@ -14,20 +27,23 @@ class Terminal:
 
     Args:
         *command: the program and its arguments.
+        columns: how wide the terminal is.
         **env: what is added to the environment.
 
     Attributes:
         shown: all that has stood on the screen so far.
     """
 
-    def __init__(self, *command: str, **env: str) -> None:
+    def __init__(self, *command: str, columns: int = 120, **env: str) -> None:
         self._person, program = pty.openpty()
+        fcntl.ioctl(program, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+        self._columns = columns
         self._process = subprocess.Popen(
             command,
             stdin=program,
             stdout=program,
             stderr=program,
-            env={**os.environ, **env},
+            env={**os.environ, "COLUMNS": "", **env},  # it goes before the real width
             start_new_session=True,
         )
         os.close(program)
@@ -44,6 +60,17 @@ class Terminal:
     def type(self, line: str) -> None:
         """Type a line, and press Enter."""
         os.write(self._person, f"{line}\n".encode())
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        os.write(self._person, b"\x03")
+
+    @property
+    def screen(self) -> list[str]:
+        """The lines that stand on the screen now."""
+        screen = pyte.Screen(self._columns, 24)
+        pyte.Stream(screen).feed(self.shown)
+        return "\n".join(line.rstrip() for line in screen.display).rstrip().split("\n")
 
     def wait_for_end(self, timeout: float = 30.0) -> int:
         """Return the program's exit status."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from throwaway_services import MailServer, SmsGateway, captcha_verifier, mail_se
 from throwaway_synapse import OPEN, SERVER_NAME, TERMS, TOKEN, Config, Synapse, throwaway_synapse
 
 from interactive_auth import Homeserver, Stage, StartAuthStage
+
+from ..terminal import PACKAGES, TAKE_TERMINAL, Terminal
 
 #: Ofcom sets these numbers aside: 07700 900000 to 07700 900999.
 _NUMBERS = itertools.count()
@@ -258,3 +261,18 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
         return prompts
 
     return script
+
+
+@pytest.fixture
+def open_terminal() -> Iterator[Callable[..., Terminal]]:
+    """Run programs in terminals, which are closed after the test."""
+    opened: list[Terminal] = []
+
+    def start(code: str, *arguments: str, columns: int = 120) -> Terminal:
+        command = [sys.executable, "-c", TAKE_TERMINAL + code, *arguments]
+        opened.append(Terminal(*command, columns=columns, PYTHONPATH=PACKAGES))
+        return opened[-1]
+
+    yield start
+    for terminal in opened:
+        terminal.close()

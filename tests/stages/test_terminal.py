@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from throwaway_synapse import Synapse
 
-import interactive_auth
-
-from ..terminal import Terminal
+from ..terminal import PACKAGES, Terminal
 
 REGISTER = """
 import getpass, sys
@@ -45,23 +42,6 @@ except Exception as error:
     print(f"{type(error).__name__}: {error}")
     sys.exit(1)
 """
-PACKAGES = str(Path(interactive_auth.__file__).parents[1])
-#: The leader of a session without a terminal gets the first that it opens: there getpass.getpass then asks.
-TAKE_TERMINAL = "import os; os.close(os.open(os.ttyname(0), os.O_RDWR))\n"
-
-
-@pytest.fixture
-def open_terminal() -> Iterator[Callable[..., Terminal]]:
-    """Run programs in terminals, which are closed after the test."""
-    opened: list[Terminal] = []
-
-    def start(code: str, *arguments: str) -> Terminal:
-        opened.append(Terminal(sys.executable, "-c", TAKE_TERMINAL + code, *arguments, PYTHONPATH=PACKAGES))
-        return opened[-1]
-
-    yield start
-    for terminal in opened:
-        terminal.close()
 
 
 def test_registering_in_a_terminal(
