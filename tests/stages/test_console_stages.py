@@ -255,6 +255,17 @@ def test_stage_that_is_done_by_a_link(
     assert capsys.readouterr().out.splitlines() == [f"Step 1 of 1: {step}"]
 
 
+def test_mail_that_nobody_can_send_again(homeserver: Homeserver, answer: Callable[..., list[str]]) -> None:
+    """Where there is no token request, as after a resume with the sid alone, r is not offered."""
+    server = OneStage(AuthType.EMAIL)
+    asked = answer("")
+    options: Any = {"email_sid": "a-sid", "poll_interval": 600.0, "poll_timeout": 5.0}
+
+    assert InteractiveAuth(server, console.handlers(homeserver), **options).attempt_auth() == "done"
+
+    assert asked == ["Open the link in the mail, then press Enter: "]
+
+
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "javascript:alert(1)", 5, None])
 def test_approval_at_an_address_that_is_no_web_page(
     url: object, homeserver: Homeserver, answer: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
