@@ -36,6 +36,7 @@ _log = logging.getLogger("interactive_auth")
 _PATIENCE, _NOTICE = 10.0, 0.02
 
 _HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
     "Cache-Control": "no-store",
     # The homeserver's page is not told where it was opened from.
     "Referrer-Policy": "same-origin",
@@ -238,9 +239,9 @@ class _Visit(BaseHTTPRequestHandler):
 
     def _reply(self, status: int, body: bytes = b"") -> None:
         self.send_response_only(status)
-        for name, value in self._fixed.items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
+        if body:
+            for name, value in self._fixed.items():
+                self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -68,6 +68,7 @@ def test_no_request_at_all(site: Site, begin: Begin, line: str) -> None:
 
     assert body == b""
     assert b"python" not in head.lower()
+    assert b"nonce" not in head
     assert not head or b" 404 " in head
 
 
