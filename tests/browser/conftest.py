@@ -69,6 +69,9 @@ class Person:
     def _go_through(self, url: str, step: Step) -> Any:
         self.chromium.get(url)
         page = self.chromium.current_window_handle
+        self.chromium.execute_script(
+            "addEventListener('message', event => { window.heard = performance.timeOrigin + event.timeStamp; })"
+        )
         self.chromium.find_element(By.ID, "open").click()
         self.until(lambda driver: len(driver.window_handles) == 2)
         self.chromium.switch_to.window(next(w for w in self.chromium.window_handles if w != page))
@@ -76,6 +79,11 @@ class Person:
             return step(self.chromium)
         finally:
             self.chromium.switch_to.window(page)
+
+    def heard(self) -> float:
+        """Return when the last page's word came, which the homeserver's page gives while it is loading."""
+        milliseconds: float = self.chromium.execute_script("return window.heard")
+        return milliseconds / 1000
 
     def until(self, condition: Callable[[Chrome], Any]) -> Any:
         """Wait until something holds in the browser."""

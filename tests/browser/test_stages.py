@@ -92,14 +92,17 @@ def test_single_sign_on(synapse: Synapse, person: Person, name: str) -> None:
 
 @pytest.mark.slow
 def test_how_soon_the_program_goes_on(homeserver: Homeserver, person: Person, name: str, sized: Sized) -> None:
-    """From the last press of a button, and so from the success page too, it is under 250 ms at the median."""
-    took = []
+    """From the moment the success page is loaded to the account it is under 250 ms at the median."""
+    from_button, from_page = [], []
     for number in range(sized(5, 20)):
         request = homeserver.register(f"{name}-{number}", "a password")
 
         request.authenticate(person.callback(homeserver, STEPS), **WAITING)
 
-        took.append(time.time() - person.done[-1].result())
+        ended = time.time()
+        from_button.append(ended - person.done[-1].result())
+        from_page.append(ended - person.heard())
 
-    print(f"from the last button to the account: {1000 * statistics.median(took):.0f} ms at the median of {len(took)}")
-    assert 0 < statistics.median(took) < 0.25, took
+    for began, took in {"the last button": from_button, "the success page": from_page}.items():
+        print(f"from {began} to the account: {1000 * statistics.median(took):.0f} ms at the median of {len(took)}")
+    assert 0 < statistics.median(from_page) < 0.25, from_page
