@@ -155,7 +155,7 @@ class _Page:
         headers = {name: value.format(nonce=nonce) for name, value in _HEADERS.items()}
         self._server = _Server(("127.0.0.1", 0), partial(_Visit, path, page.encode(), headers, done))
         self._thread = threading.Thread(target=self._serve, name="interactive_auth.browser", daemon=True)
-        self.url = f"http://{self._server.host}{path}"
+        self.url = f"http://127.0.0.1:{self._server.socket.getsockname()[1]}{path}"
 
     def start(self) -> None:
         """Serve the page."""
@@ -176,18 +176,13 @@ class _Page:
 
 
 class _Server(ThreadingTCPServer):
-    """A server that takes its open connections with it: browsers open some that they never use.
-
-    Attributes:
-        host: what the Host header of its visitors must be.
-    """
+    """A server that takes its open connections with it: browsers open some that they never use."""
 
     daemon_threads = False  # so that closing waits for the visits
 
     def __init__(self, *args: Any) -> None:
         self._connections: set[socket.socket] = set()
         super().__init__(*args)
-        self.host = f"127.0.0.1:{self.server_address[1]}"
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._connections.add(request)
@@ -212,7 +207,6 @@ class _Visit(BaseHTTPRequestHandler):
     """One request of a browser's; whoever does not know the path is told nothing."""
 
     timeout = _PATIENCE
-    server: _Server
 
     def __init__(self, path: str, page: bytes, headers: dict[str, str], done: Callable[[], None], *args: Any) -> None:
         self._path, self._page, self._done, self._fixed = path, page, done, headers
@@ -226,7 +220,7 @@ class _Visit(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         # The page itself says so; any other site would name itself as the origin.
-        if self._is_ours() and self.headers.get("Origin") == f"http://{self.server.host}":
+        if self._is_ours() and self.headers.get("Origin") == f"http://{self._host()}":
             self._reply(204)
             self._done()
         else:
@@ -235,7 +229,11 @@ class _Visit(BaseHTTPRequestHandler):
     def _is_ours(self) -> bool:
         # The name of another site may be made to lead to this machine; it is in the Host header then.
         known = secrets.compare_digest(self.path.encode(), self._path.encode())
-        return known and self.headers.get_all("Host") == [self.server.host]
+        return known and self.headers.get_all("Host") == [self._host()]
+
+    def _host(self) -> str:
+        # The server listens nowhere else.
+        return f"127.0.0.1:{self.connection.getsockname()[1]}"
 
     def _reply(self, status: int, body: bytes = b"") -> None:
         self.send_response_only(status)
@@ -251,7 +249,7 @@ class _Visit(BaseHTTPRequestHandler):
         """Refuse what is no request, or one of another method, as whatever else is not ours."""
         self._reply(404)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the lines would hold the path."""
 
 
