@@ -60,17 +60,18 @@ __all__ = [
     "console",
     "handlers",
     "raise_for_matrix_error",
+    "testing",
 ]
 
 __version__ = "0.1.0"
 
 if _typing.TYPE_CHECKING:
-    from . import browser, console, handlers
+    from . import browser, console, handlers, testing
 
 
 def __getattr__(name: str) -> _typing.Any:
     """Import the rooms that not every program enters when they are first asked for (PEP 562)."""
-    if name in ("browser", "console", "handlers"):
+    if name in ("browser", "console", "handlers", "testing"):
         from importlib import import_module
 
         return import_module(f".{name}", __name__)

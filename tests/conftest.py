@@ -1,4 +1,4 @@
-"""The two sizes of the heavy tests, the seed of what they draw, and a real browser."""
+"""The two sizes of the heavy tests, the seed of what they draw, a real browser, and the library's own plugin."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from selenium import webdriver
+
+#: The library's own plugin. As an installed one it is imported before coverage is measured, so setup.cfg turns that off.
+pytest_plugins = ["pytest_interactive_auth"]
 
 Sized = Callable[[int, int], int]
 

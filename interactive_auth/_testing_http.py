@@ -1,0 +1,144 @@
+"""An HTTP server on a thread, bound to this machine alone, that answers by a function: the wire of ``testing``.
+
+What must not be here: anything about Matrix.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+from requests.structures import CaseInsensitiveDict
+
+_LOG = logging.getLogger(__name__)
+#: Seconds in which the server notices that it is to stop.
+_NOTICE = 0.02
+
+
+@dataclass(frozen=True)
+class ReceivedRequest:
+    """A request as it arrived.
+
+    Attributes:
+        method: the HTTP method.
+        path: the path as it stood on the wire, percent-encoded, without the query.
+        query: what stood behind the question mark.
+        headers: the header fields; their names are found in any case.
+        body: the body's JSON; None if it was empty, bytes if it was no JSON.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: Any
+
+    @property
+    def auth(self) -> Any:
+        """The body's ``auth``; None if it has none."""
+        return self.body.get("auth") if isinstance(self.body, dict) else None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is answered: ``body`` as JSON, or as it stands if it is bytes."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class HTTPThread(ThreadingHTTPServer):
+    """A running server; each request is answered by ``answer``, in a thread of its connection's.
+
+    Args:
+        answer: makes the reply; None hangs up without one. What it raises is logged, and answered with a 500.
+        tls: speaks TLS by this context, as "localhost".
+    """
+
+    daemon_threads = False  # or closing would not wait for them
+
+    def __init__(self, answer: Callable[[ReceivedRequest], Reply | None], tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), _Exchange)
+        self.answer = answer
+        self.connections: set[socket.socket] = set()
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
+        self.base_url = f"{'http://127.0.0.1' if tls is None else 'https://localhost'}:{self.server_port}"
+        self._thread = threading.Thread(target=self.serve_forever, args=(_NOTICE,), name=self.base_url, daemon=True)
+        self._thread.start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: what fails here is a client that has hung up."""
+
+    def close(self) -> None:
+        """Stop, and hang up on everybody who is still connected; nothing is left behind. Again, it does nothing."""
+        if self._thread.is_alive():
+            self.shutdown()
+            self._thread.join()
+        for connection in list(self.connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self.server_close()
+
+
+class _Exchange(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer that is written in two pieces waits for the client's delayed acknowledgement
+    disable_nagle_algorithm = True
+    server: HTTPThread
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.add(self.connection)
+
+    def finish(self) -> None:
+        super().finish()
+        self.server.connections.discard(self.connection)
+
+    def do_GET(self) -> None:
+        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        url = urlsplit(self.path)
+        headers = CaseInsensitiveDict(self.headers.items())
+        reply = self._answer(ReceivedRequest(self.command, url.path, url.query, headers, _read(content)))
+        if reply is None:
+            self.close_connection = True
+            return
+        body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+        self.send_response(reply.status)
+        for name, value in {"Content-Type": "application/json", **reply.headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_DELETE = do_PATCH = do_POST = do_PUT = do_GET
+
+    def _answer(self, request: ReceivedRequest) -> Reply | None:
+        try:
+            return self.server.answer(request)
+        except Exception as error:
+            _LOG.exception("the script of the server failed")
+            words = f"the script of the server failed: {type(error).__name__}: {error}"
+            return Reply(500, {"errcode": "M_UNKNOWN", "error": words})
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+def _read(content: bytes) -> Any:
+    try:
+        return json.loads(content) if content else None
+    except ValueError:
+        return content

@@ -1,0 +1,291 @@
+"""The scripted homeserver's side of User-Interactive Authentication (``testing``): sessions, stages, answers.
+
+What must not be here: HTTP, and how single homeservers differ, which is data in ``_testing_quirks``.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ._testing_http import ReceivedRequest, Reply
+from ._testing_quirks import QUIRKS, Quirks, Refusal
+from ._testing_threepid import MEDIA, Message, Validations
+
+#: The right answer to a stage: its secret, or fields that the auth dict must have, or a function that looks at it.
+Answer = str | Mapping[str, Any] | Callable[[dict[str, Any]], bool]
+
+#: The key of an auth dict that the secret of a stage stands under.
+_SECRETS: Mapping[str, str] = {
+    "m.login.password": "password",
+    "m.login.recaptcha": "response",
+    "m.login.registration_token": "token",
+    "org.matrix.msc3231.login.registration_token": "token",
+}
+#: The stages that are completed by their type alone, and those that are done on a page, where no answer is wrong.
+_BY_TYPE = frozenset({"m.login.dummy", "m.login.terms"})
+_ELSEWHERE = frozenset({"m.login.sso", "org.matrix.login.sso", "m.oauth", "org.matrix.cross_signing_reset"})
+_OAUTH = frozenset({"m.oauth", "org.matrix.cross_signing_reset"})
+_NO_ANSWER = Refusal(401, "M_FORBIDDEN", "no answer to {type} is right: the script has none for it", flows=True)
+_NOTHING: Mapping[str, str] = {}
+_WRONG = Refusal(401, "M_FORBIDDEN", "Wrong answer", flows=True)
+
+
+class _Session:
+    """One session.
+
+    Attributes:
+        id: its id.
+        operation: the request that it is for.
+        kept: whether the server knows it.
+        completed: the stages that are completed, in their order.
+        due: the stages that somebody is about to complete, and how many more requests find them open.
+        error: what refused the last answer.
+    """
+
+    def __init__(self, id: str, operation: tuple[str, str, str], *, kept: bool = True) -> None:
+        self.id = id
+        self.operation = operation
+        self.kept = kept
+        self.completed: list[str] = []
+        self.due: dict[str, int] = {}
+        self.error: Refusal | None = None
+
+    def come_due(self) -> None:
+        """Complete what is due, before a request is answered."""
+        self.completed += [stage for stage, left in self.due.items() if left == 0 and stage not in self.completed]
+        self.due = {stage: left - 1 for stage, left in self.due.items() if left > 0}
+
+
+class ScriptedUIA:
+    """What is asked for and what is right, and the state that the requests have led to; ``UIAServer`` sends it.
+
+    All attributes may be set at any time, in the middle of a session, too.
+
+    Attributes:
+        flows: the flows, each a sequence of stages; empty for none that anybody could go, None for no authentication.
+        answers: the right answers by stage; see ``UIAServer``.
+        params: the stages' parameters; see ``UIAServer``.
+    """
+
+    base_url: str
+
+    def __init__(
+        self,
+        flows: Sequence[Sequence[str]] | None,
+        answers: Mapping[str, Answer],
+        params: Mapping[str, Mapping[str, Any] | None],
+        quirks: str | Quirks,
+    ) -> None:
+        self.flows = flows
+        self.answers = answers
+        self.params = params
+        self.quirks = quirks
+        self._lock = threading.RLock()  # callables of the script may call back
+        self._sessions: dict[str, _Session] = {}
+        self._early: dict[str, int] = {}
+        self._validations = Validations()
+
+    @property
+    def quirks(self) -> Quirks:
+        """How the homeserver differs from others; set to one of the names in ``QUIRKS``, or to quirks of one's own."""
+        return self._quirks
+
+    @quirks.setter
+    def quirks(self, value: str | Quirks) -> None:
+        if isinstance(value, str) and value not in QUIRKS:
+            raise ValueError(f"quirks must be one of {', '.join(QUIRKS)}, or Quirks, not {value!r}")
+        self._quirks = QUIRKS[value] if isinstance(value, str) else value
+
+    @property
+    def sessions(self) -> list[str]:
+        """The ids of the sessions that the server knows, the oldest first."""
+        with self._lock:
+            return list(self._sessions)
+
+    @property
+    def messages(self) -> list[Message]:
+        """The mails and SMS that were sent, the oldest first."""
+        with self._lock:
+            return list(self._validations.messages)
+
+    def completed(self, session: str) -> list[str]:
+        """Return the stages that are completed in a session, in the order in which they were.
+
+        Raises:
+            KeyError: the server does not know the session.
+        """
+        with self._lock:
+            return list(self._sessions[session].completed)
+
+    def complete(self, stage: str, *, session: str | None = None, after: int = 0) -> None:
+        """Do a stage elsewhere than in the client, as a person would: on its page, or by the link in a mail or SMS.
+
+        The client learns of it by the next request that it sends.
+
+        Args:
+            stage: the stage's type. An email or msisdn stage is completed by the address of its last message, or of
+                the first one to come.
+            session: the session's id; None for the newest one, or for the first one to come.
+            after: how many more requests are to find the stage open.
+
+        Raises:
+            KeyError: the server does not know the session.
+        """
+        with self._lock:
+            if stage in MEDIA:
+                self._validations.complete(MEDIA[stage], after)
+            elif session is None and not self._sessions:
+                self._early[stage] = after
+            else:
+                found = self._sessions[list(self._sessions)[-1] if session is None else session]
+                found.due[stage] = after
+
+    def expire_sessions(self) -> None:
+        """Forget all sessions, as servers do after hours, some at their restart."""
+        with self._lock:
+            self._sessions.clear()
+
+    def _authenticate(self, request: ReceivedRequest) -> Reply | None:
+        """Return the answer to a request that wants authentication; None if it has it."""
+        quirks, flows = self.quirks.at(request.path), self.flows
+        if flows is None:
+            return None
+        operation = (request.method, request.path, request.query)
+        body = request.body if isinstance(request.body, dict) else {}
+        auth = body.get("auth", {})
+        if not auth:
+            refusal = None if "auth" not in body else quirks.null_auth if auth is None else quirks.empty_auth
+            if refusal is not None:
+                return _refuse(refusal, {})
+            return self._challenge(self._open(operation), quirks, first=True)
+        if not isinstance(auth, dict):
+            return Reply(400, {"errcode": "M_BAD_JSON", "error": "auth is no object"})
+        stage, known = auth.get("type"), self._sessions.get(auth.get("session") or "")
+        if stage is None and quirks.session_alone is not None:
+            return _refuse(quirks.session_alone, auth)
+        session = known or self._enter(auth, operation, quirks)
+        if isinstance(session, Refusal):
+            return _refuse(session, auth)
+        if session.operation != operation and quirks.one_request is not None:
+            return _refuse(quirks.one_request, auth)
+        session.come_due()
+        error = self._answer_stage(session, auth, quirks)
+        if error is not None and known is None and not quirks.keeps_refused_one_shots:
+            self._sessions.pop(session.id, None)
+        if error is not None and not error.flows:
+            return _refuse(error, auth)
+        done = any(set(flow) <= set(session.completed) for flow in flows)
+        if not done or (stage is None and not quirks.session_alone_completes):
+            return self._challenge(session, quirks, _words(error, auth) if error else {})
+        if quirks.session_ends:
+            self._sessions.pop(session.id, None)
+        return None
+
+    def _open(self, operation: tuple[str, str, str], id: str = "") -> _Session:
+        session = _Session(id or secrets.token_urlsafe(18), operation)
+        session.due, self._early = self._early, {}
+        self._sessions[session.id] = session
+        return session
+
+    def _enter(self, auth: Mapping[str, Any], operation: tuple[str, str, str], quirks: Quirks) -> _Session | Refusal:
+        """Return what stands for a session that the server does not know."""
+        id = auth.get("session") or ""
+        if quirks.one_stage_needs_no_session and quirks.unknown_session is not None:
+            alone = any(list(flow) == [auth.get("type")] for flow in self.flows or ())
+            return _Session(id, operation, kept=False) if alone else quirks.unknown_session
+        if id and quirks.unknown_session is not None:
+            return quirks.unknown_session
+        return self._open(operation, id)
+
+    def _answer_stage(self, session: _Session, auth: dict[str, Any], quirks: Quirks) -> Refusal | None:
+        """Complete the stage that is answered, or return what is wrong with the answer."""
+        stage = auth.get("type")
+        if stage is None:
+            return session.error if quirks.repeats_error else None
+        if not any(stage in flow for flow in self.flows or ()):
+            return quirks.unknown_stage
+        if stage in session.completed and not quirks.checks_again:
+            return session.error
+        session.error = self._judge(session, stage, auth, quirks)
+        done = session.error is None and (stage not in _ELSEWHERE or stage in self.answers)
+        if done and (stage not in session.completed or quirks.completed_twice):
+            session.completed.append(stage)
+        return session.error
+
+    def _judge(self, session: _Session, stage: str, auth: dict[str, Any], quirks: Quirks) -> Refusal | None:
+        wrong = quirks.wrong.get(stage) or quirks.wrong.get("*") or _WRONG
+        if not _is_whole(stage, auth, quirks):
+            return quirks.missing.get(stage) or quirks.missing.get("*") or wrong
+        if stage in MEDIA:
+            spend = quirks.spends_creds
+            right = self._validations.validated(MEDIA[stage], auth["threepid_creds"], spend=spend)
+            return None if right else wrong
+        if stage in self.answers:
+            return None if self._is_right(stage, auth) else wrong
+        if stage in _ELSEWHERE:
+            refusal = quirks.wrong.get(stage)
+            return None if refusal is None or (refusal.flows and stage in session.completed) else refusal
+        return None if stage in _BY_TYPE or stage in session.completed else _NO_ANSWER
+
+    def _is_right(self, stage: str, auth: dict[str, Any]) -> bool:
+        answer = self.answers.get(stage)
+        if answer is None or callable(answer):
+            return answer is not None and answer(auth)
+        if isinstance(answer, str):
+            key = "token" if stage == "m.login.msisdn" else _SECRETS.get(stage)
+            return answer in auth.values() if key is None else auth.get(key) == answer
+        return all(key in auth and auth[key] == value for key, value in answer.items())
+
+    def _challenge(
+        self,
+        session: _Session,
+        quirks: Quirks,
+        words: Mapping[str, str] = _NOTHING,
+        *,
+        first: bool = False,
+    ) -> Reply:
+        flows = [{"stages": [str(stage) for stage in flow]} for flow in self.flows or ()]
+        body: dict[str, Any] = {"flows": flows, "session": session.id, **words}
+        stages = dict.fromkeys(stage for flow in flows for stage in flow["stages"])
+        found = {stage: self._params_of(stage, session, quirks) for stage in stages}
+        params = {stage: value for stage, value in found.items() if value is not None}
+        if params or quirks.no_params != "absent":
+            body["params"] = params or ({} if quirks.no_params == "object" else None)
+        completed = sorted(session.completed) if quirks.completed_sorted else list(session.completed)
+        if completed or quirks.completed == "always" or (quirks.completed == "later" and not first):
+            body["completed"] = completed if session.kept else None
+        return Reply(401, body)
+
+    def _params_of(self, stage: str, session: _Session, quirks: Quirks) -> Mapping[str, Any] | None:
+        if stage in self.params:
+            return self.params[stage]
+        if stage == "m.login.terms":
+            return {"policies": quirks.policies}
+        if stage == "m.login.recaptcha":
+            return {"public_key": "a-site-key"}
+        return {"url": f"{self.base_url}/approve/{stage}?session={session.id}"} if stage in _OAUTH else None
+
+
+def _is_whole(stage: str, auth: Mapping[str, Any], quirks: Quirks) -> bool:
+    """Return whether an auth dict has the parts that the specification wants for its stage."""
+    if stage in MEDIA:
+        creds = auth.get("threepid_creds")
+        return isinstance(creds, dict) and {"sid", "client_secret"} <= creds.keys()
+    if stage == "m.login.password":
+        identifier = auth.get("identifier")
+        kind = identifier.get("type") if isinstance(identifier, dict) else None
+        if kind not in quirks.identifiers and not (quirks.flat_user and "user" in auth):
+            return False
+    return stage not in _SECRETS or isinstance(auth.get(_SECRETS[stage]), str)
+
+
+def _words(error: Refusal, auth: Mapping[str, Any]) -> dict[str, str]:
+    words = error.error.replace("{session}", str(auth.get("session"))).replace("{type}", str(auth.get("type")))
+    return {"errcode": error.errcode, "error": words}
+
+
+def _refuse(error: Refusal, auth: Mapping[str, Any]) -> Reply:
+    return Reply(error.status, _words(error, auth))

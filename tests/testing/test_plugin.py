@@ -1,0 +1,61 @@
+"""The pytest plugin, in a project of somebody else's where the library is only installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT_TEST = '''
+import sys
+
+#: What had been imported when the tests of this project were collected.
+EARLY = [name for name in ("interactive_auth", "requests", "urllib3") if name in sys.modules]
+
+
+def test_server(uia_server):
+    assert uia_server.base_url.startswith("http://127.0.0.1:")
+    print("SERVED", EARLY)
+
+
+def test_another_server(uia_server):
+    assert uia_server.requests == []
+'''
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Make a project that has nothing but a test."""
+    (tmp_path / "test_bot.py").write_text(PROJECT_TEST)
+    return tmp_path
+
+
+def run_pytest(folder: Path, *options: str) -> str:
+    """Run pytest in a project, and return what it prints."""
+    command = [sys.executable, "-I", "-m", "pytest", "-p", "no:cacheprovider", "-W", "error", "-rA", *options]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    return ended.stdout + ended.stderr
+
+
+def test_the_fixture_is_there(project: Path) -> None:
+    """Where the library is installed, a test has the fixture without importing anything, and costs nobody else."""
+    said = run_pytest(project)
+
+    assert "2 passed" in said
+    assert "SERVED []" in said
+
+
+def test_the_fixture_can_be_turned_off(project: Path) -> None:
+    """The plugin has a name to turn it off by."""
+    said = run_pytest(project, "-p", "no:uia_server")
+
+    assert "fixture 'uia_server' not found" in said
+
+
+def test_the_fixture_says_what_it_is(project: Path) -> None:
+    """The list of fixtures explains it."""
+    said = run_pytest(project, "--fixtures")
+
+    assert "Run a homeserver that follows a script" in said
