@@ -12,7 +12,7 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -77,6 +77,14 @@ class HTTPThread(ThreadingHTTPServer):
         self._thread = threading.Thread(target=self.serve_forever, args=(_NOTICE,), name=self.base_url, daemon=True)
         self._thread.start()
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def close_request(self, request: Any) -> None:
+        super().close_request(request)
+        self.connections.discard(request)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: what fails here is a client that has hung up."""
 
@@ -99,14 +107,6 @@ class _Exchange(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: HTTPThread
 
-    def setup(self) -> None:
-        super().setup()
-        self.server.connections.add(self.connection)
-
-    def finish(self) -> None:
-        super().finish()
-        self.server.connections.discard(self.connection)
-
     def do_GET(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         url = urlsplit(self.path)
@@ -115,23 +115,25 @@ class _Exchange(BaseHTTPRequestHandler):
         if reply is None:
             self.close_connection = True
             return
-        body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
         self.send_response(reply.status)
         for name, value in {"Content-Type": "application/json", **reply.headers}.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(reply.body)
 
     do_DELETE = do_PATCH = do_POST = do_PUT = do_GET
 
     def _answer(self, request: ReceivedRequest) -> Reply | None:
         try:
-            return self.server.answer(request)
+            reply = self.server.answer(request)
+            if reply is None or isinstance(reply.body, bytes):
+                return reply
+            return replace(reply, body=json.dumps(reply.body).encode())
         except Exception as error:
             _LOG.exception("the script of the server failed")
             words = f"the script of the server failed: {type(error).__name__}: {error}"
-            return Reply(500, {"errcode": "M_UNKNOWN", "error": words})
+            return Reply(500, json.dumps({"errcode": "M_UNKNOWN", "error": words}).encode())
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""

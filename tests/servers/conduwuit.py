@@ -25,7 +25,8 @@ from .recorded import (
 )
 
 _CHALLENGE = challenge(params=None)
-_REFUSAL = challenge(params=None, completed=[], errcode="M_FORBIDDEN", error="Invalid username or password.")
+_WRONG = {"errcode": "M_FORBIDDEN", "error": "Invalid username or password."}
+_REFUSAL = challenge(params=None, **_WRONG)
 _LOST = error(403, "M_FORBIDDEN", "UIAA session does not exist.")
 _TOKEN = {"type": "m.login.registration_token", "token": "a-token"}
 _ASKED_TOKEN = ("m.login.registration_token", 1, None)
@@ -58,9 +59,9 @@ ROWS = (
         request=delete_devices,
         replies=(
             challenge(session=...),
-            challenge(session=OLD_SESSION, errcode="M_FORBIDDEN", error="Invalid username or password."),
+            challenge(params=None, session=OLD_SESSION, **_WRONG),
             _LOST,
-            challenge(session=NEW_SESSION),
+            challenge(params=None, session=NEW_SESSION),
             DONE,
         ),
         answers={"m.login.password": (WRONG, RIGHT, RIGHT)},
@@ -84,7 +85,7 @@ ROWS = (
     Row(
         name="unknown session",
         request=delete_devices,
-        replies=(_LOST, challenge(session=NEW_SESSION), DONE),
+        replies=(_LOST, challenge(params=None, session=NEW_SESSION), DONE),
         answers={"m.login.password": (RIGHT,)},
         asked=(ASKED,),
         sent=({"session": OLD_SESSION}, ABSENT, password(session=NEW_SESSION)),
@@ -158,7 +159,12 @@ ROWS = (
         request=register,
         replies=(
             challenge("m.login.registration_token", params=None),
-            challenge("m.login.registration_token", params=None, errcode="M_FORBIDDEN", error="Invalid token."),
+            challenge(
+                "m.login.registration_token",
+                params=None,
+                errcode="M_FORBIDDEN",
+                error="Invalid registration token.",
+            ),
             REGISTERED,
         ),
         answers={"m.login.registration_token": (_TOKEN, _TOKEN)},

@@ -29,6 +29,7 @@ from .recorded import (
 
 _CHALLENGE = challenge(params=None)
 _STALE = {"errcode": "M_FORBIDDEN", "error": "Invalid identifier or password"}
+_UNRECOGNIZED = {"errcode": "M_UNRECOGNIZED", "error": "Identifier type not recognized"}
 _PENDING = {"errcode": "M_THREEPID_AUTH_FAILED", "error": "No validation session exists with this ID and secret"}
 #: It states no delay, neither in the body nor in a header.
 _LIMITED = error(429, "M_LIMIT_EXCEEDED", "Too many requests")
@@ -39,7 +40,7 @@ ROWS = (
     Row(
         name="wrong password",
         request=change_password,
-        replies=(_CHALLENGE, challenge(params=None, completed=[], **_STALE), DONE),
+        replies=(_CHALLENGE, challenge(params=None, **_STALE), DONE),
         answers={"m.login.password": (WRONG, RIGHT)},
         asked=(ASKED, ("m.login.password", 2, "M_FORBIDDEN")),
         sent=(ABSENT, password("wrong"), password()),
@@ -47,7 +48,7 @@ ROWS = (
     Row(
         name="missing parts of a stage",
         request=delete_devices,
-        replies=(_CHALLENGE, challenge(params=None, errcode="M_UNRECOGNIZED"), DONE),
+        replies=(_CHALLENGE, challenge(params=None, **_UNRECOGNIZED), DONE),
         answers={"m.login.password": ({"type": "m.login.password"}, RIGHT)},
         asked=(ASKED, ("m.login.password", 2, "M_UNRECOGNIZED")),
         sent=(ABSENT, typed("m.login.password"), password()),
@@ -65,7 +66,11 @@ ROWS = (
     Row(
         name="unknown session",
         request=delete_devices,
-        replies=(error(400, "M_INVALID_PARAM", "Invalid session"), challenge(session=NEW_SESSION), DONE),
+        replies=(
+            error(400, "M_INVALID_PARAM", "Invalid session"),
+            challenge(session=NEW_SESSION, params=None),
+            DONE,
+        ),
         answers={"m.login.password": (RIGHT,)},
         asked=(ASKED,),
         sent=({"session": OLD_SESSION}, ABSENT, password(session=NEW_SESSION)),
@@ -74,7 +79,7 @@ ROWS = (
     Row(
         name="session alone with a stale error",
         request=delete_devices,
-        replies=(challenge(params=None, completed=[], **_STALE), DONE),
+        replies=(challenge(params=None, **_STALE), DONE),
         answers={"m.login.password": (RIGHT,)},
         asked=(ASKED,),
         sent=({"session": SESSION}, password()),

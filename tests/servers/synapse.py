@@ -28,6 +28,7 @@ from .wire import Reply
 
 _CHALLENGE = challenge()
 _PENDING = {"errcode": "M_UNAUTHORIZED", "error": "Unable to get validated threepid"}
+_LIMITED = {"errcode": "M_LIMIT_EXCEEDED", "error": "Too Many Requests", "retry_after_ms": 9989}
 _BOTH = ("m.login.recaptcha", "m.login.email.identity")
 _SOLVED = {"type": "m.login.recaptcha", "response": "a-response"}
 
@@ -121,7 +122,7 @@ ROWS = (
         request=delete_devices,
         replies=(
             _CHALLENGE,
-            Reply(429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 9989}, {"Retry-After": "10"}),
+            Reply(429, _LIMITED, {"Retry-After": "10"}),
             DONE,
         ),
         answers={"m.login.password": (RIGHT,)},

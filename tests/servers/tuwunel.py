@@ -29,16 +29,21 @@ from .wire import Reply
 
 _CHALLENGE = challenge()
 _LOST = error(403, "M_FORBIDDEN", "UIAA session does not exist.")
-_PENDING = challenge("m.login.email.identity", errcode="M_FORBIDDEN", error="The email is not validated yet.")
+#: A registration that wants no terms has no params.
+_EMAIL = challenge("m.login.email.identity", params=...)
+_PENDING = challenge(
+    "m.login.email.identity", params=..., errcode="M_FORBIDDEN", error="Email address has not been validated."
+)
 _LIMITED = error(429, "M_LIMIT_EXCEEDED", "Too many requests.")
 _OAUTH = {"m.oauth": {"url": "https://matrix.example.org/account"}}
+_UNAPPROVED = {"errcode": "M_FORBIDDEN", "error": "OAuth cross-signing reset not approved for this session."}
 _JWT = {"type": "org.matrix.login.jwt", "token": "a-json-web-token"}
 
 ROWS = (
     Row(
         name="wrong password",
         request=delete_devices,
-        replies=(_CHALLENGE, challenge(completed=[], errcode="M_FORBIDDEN"), DONE),
+        replies=(_CHALLENGE, challenge(errcode="M_FORBIDDEN", error="Invalid username or password."), DONE),
         answers={"m.login.password": (WRONG, RIGHT)},
         asked=(ASKED, ("m.login.password", 2, "M_FORBIDDEN")),
         sent=(ABSENT, password("wrong"), password()),
@@ -88,9 +93,9 @@ ROWS = (
         name="unknown session while waiting",
         request=register,
         replies=(
-            challenge("m.login.email.identity"),
+            _EMAIL,
             _LOST,
-            challenge("m.login.email.identity", session=NEW_SESSION),
+            challenge("m.login.email.identity", params=..., session=NEW_SESSION),
             REGISTERED,
         ),
         answers={"m.login.email.identity": (None, None)},
@@ -116,7 +121,7 @@ ROWS = (
     Row(
         name="email pending",
         request=register,
-        replies=(challenge("m.login.email.identity"), _PENDING, _PENDING, REGISTERED),
+        replies=(_EMAIL, _PENDING, _PENDING, REGISTERED),
         answers={"m.login.email.identity": (None,)},
         asked=(("m.login.email.identity", 1, None),),
         sent=(ABSENT, email_creds(), email_creds(), email_creds()),
@@ -135,7 +140,7 @@ ROWS = (
     Row(
         name="m.oauth",
         request=upload_keys,
-        replies=(challenge("m.oauth", params=_OAUTH), challenge("m.oauth", params=_OAUTH), DONE),
+        replies=(challenge("m.oauth", params=_OAUTH), challenge("m.oauth", params=_OAUTH, **_UNAPPROVED), DONE),
         answers={"m.oauth": (None,)},
         asked=(("m.oauth", 1, None),),
         sent=(ABSENT, typed("m.oauth"), typed("m.oauth")),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-PROJECT_TEST = '''
+PROJECT_TEST = """
 import sys
 
 #: What had been imported when the tests of this project were collected.
@@ -22,7 +22,7 @@ def test_server(uia_server):
 
 def test_another_server(uia_server):
     assert uia_server.requests == []
-'''
+"""
 
 
 @pytest.fixture
