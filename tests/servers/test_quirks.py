@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 
-from interactive_auth import Homeserver, MatrixError, UIARequest
-from interactive_auth.testing import QUIRKS, Quirks, UIAServer
+from interactive_auth import Homeserver, MatrixError, UIARequest, handlers
+from interactive_auth.testing import QUIRKS, Quirks, Refusal, UIAServer
 
 from .recorded import ABSENT, CLIENT_SECRET, REGISTERED, SESSION, SID, Auth, Row
 from .recorded import EMAIL as ADDRESS
@@ -112,16 +114,265 @@ def test_every_homeserver_is_known() -> None:
     assert set(QUIRKS) == set(TABLES)
 
 
+PASSWORD: Auth = {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": "alice"}, "password": "right"}
+WRONG: Auth = {**PASSWORD, "password": "wrong"}
+DUMMY: Auth = {"type": "m.login.dummy"}
+EVERY = pytest.mark.parametrize("name", QUIRKS)
+
+
 @pytest.fixture
-def homeserver(uia_server: UIAServer) -> Homeserver:
-    """Make a client of the scripted homeserver, which wants a password."""
+def homeserver(uia_server: UIAServer, name: str) -> Iterator[Homeserver]:
+    """Make a client of the scripted homeserver, which plays another one and wants a password."""
+    uia_server.quirks = name
     uia_server.flows = [["m.login.password"]]
     uia_server.answers = RIGHT
-    return Homeserver(uia_server.base_url)
+    with Homeserver(uia_server.base_url) as made:
+        yield made
 
 
-def refusal(request: UIARequest[Any], auth: Auth | None) -> dict[str, Any]:
-    """Send a request, and return the body of its refusal."""
+def refuse(request: UIARequest[Any], auth: Auth | None = None, **more: Any) -> MatrixError:
+    """Send a request with more in its auth dict, and return its refusal."""
     with pytest.raises(MatrixError) as caught:
-        request(auth)
-    return dict(caught.value.data)
+        request(None if auth is None else {**auth, **more})
+    return caught.value
+
+
+@EVERY
+def test_an_auth_that_says_nothing(uia_server: UIAServer, homeserver: Homeserver, name: str) -> None:
+    """An auth that is null or empty opens a session with some, and is refused by others."""
+    request = homeserver.delete_devices(["ONE"])
+
+    null = requests.post(f"{uia_server.base_url}/_matrix/client/v3/delete_devices", json={"auth": None}, timeout=10)
+    empty = refuse(request, {})
+
+    as_absent = {"synapse": (401, 401), "dendrite": (400, 400)}
+    assert (null.status_code, empty.http_status) == as_absent.get(name, (401, 400))
+    assert ("flows" in empty.data) == (name == "synapse")
+
+
+@EVERY
+def test_a_session_after_the_success(homeserver: Homeserver, name: str) -> None:
+    """Synapse lets everything through that comes in a completed session; elsewhere that session is gone."""
+    request = homeserver.delete_devices(["ONE"])
+    session = refuse(request).data["session"]
+    request({**PASSWORD, "session": session})
+
+    if name == "synapse":
+        assert request({**WRONG, "session": session}) == {}
+    else:
+        assert refuse(request, WRONG, session=session).http_status in (400, 401, 403)
+
+
+@EVERY
+def test_a_password_with_no_identifier(homeserver: Homeserver, name: str) -> None:
+    """The name of a user as it was sent long ago is enough for some, and is refused with a word of their own by others."""
+    request = homeserver.delete_devices(["ONE"])
+    old = {"type": "m.login.password", "user": "alice", "password": "right"}
+
+    if name in ("synapse", "dendrite"):
+        assert request(old) == {}
+    else:
+        assert refuse(request, old).errcode == "M_UNRECOGNIZED"
+
+
+@EVERY
+def test_rate_limits(uia_server: UIAServer, homeserver: Homeserver, name: str) -> None:
+    """A rate limit is stated in body and header, or nowhere."""
+    uia_server.rate_limit_next(1.5)
+
+    answer = requests.post(f"{uia_server.base_url}/_matrix/client/v3/register", json={}, timeout=10)
+
+    states = name in ("synapse", "dendrite")
+    assert (answer.status_code, answer.json()["errcode"]) == (429, "M_LIMIT_EXCEEDED")
+    assert answer.json().get("retry_after_ms") == (1500 if states else None)
+    assert answer.headers.get("Retry-After") == ("2" if states else None)
+
+
+@EVERY
+@pytest.mark.parametrize("stage", ["m.login.recaptcha", "m.login.sso", "m.login.password"])
+def test_pages(uia_server: UIAServer, homeserver: Homeserver, name: str, stage: str) -> None:
+    """Each homeserver has the fallback pages that it has, none of them for passwords."""
+    session = refuse(homeserver.delete_devices(["ONE"])).data["session"]
+
+    answer = requests.get(homeserver.fallback_url(stage, session), timeout=10)
+
+    there = {
+        "synapse": {"m.login.recaptcha", "m.login.sso"},
+        "dendrite": {"m.login.recaptcha"},
+        "tuwunel": {"m.login.sso"},
+    }
+    assert answer.ok == (stage in there.get(name, set()))
+
+
+@EVERY
+def test_terms(uia_server: UIAServer, homeserver: Homeserver, name: str) -> None:
+    """The terms are shaped as that homeserver shapes them, and the handler reads them all."""
+    uia_server.flows = [["m.login.terms"]]
+    shown: list[handlers.Policy] = []
+
+    account = homeserver.register("alice", "a password").authenticate(
+        {"m.login.terms": handlers.terms(lambda policies: not shown.extend(policies))}
+    )
+
+    assert account["user_id"] == "@alice:example.org"
+    assert [(policy.id, policy.version) for policy in shown] == [
+        ("privacy_policy", None if name == "continuwuity" else "1.0")
+    ]
+
+
+@EVERY
+def test_creds_that_were_used(uia_server: UIAServer, homeserver: Homeserver, name: str) -> None:
+    """Validated creds work once, with those who remember: the stage stays completed, and there is an error all the same."""
+    uia_server.flows = [["m.login.email.identity", "m.login.dummy"]]
+    request = homeserver.register("alice", "a password")
+    sid = homeserver.request_email_token("register", ADDRESS, CLIENT_SECRET)["sid"]
+    uia_server.complete("m.login.email.identity")
+    auth = {"type": "m.login.email.identity", "threepid_creds": {"sid": sid, "client_secret": CLIENT_SECRET}}
+    session = refuse(request).data["session"]
+
+    first = refuse(request, auth, session=session)
+    again = refuse(request, auth, session=session)
+
+    assert first.data["completed"] == ["m.login.email.identity"]
+    assert first.errcode is None
+    twice = name in ("conduwuit", "tuwunel")
+    assert again.data["completed"] == ["m.login.email.identity"] * (2 if twice else 1)
+    # Continuwuity does not look at what is completed.
+    assert again.errcode == ("M_UNAUTHORIZED" if name == "synapse" else None)
+
+
+@EVERY
+def test_the_order_of_completion(uia_server: UIAServer, homeserver: Homeserver, name: str) -> None:
+    """Synapse has the completed stages in the order of the alphabet, others in that of their completion."""
+    uia_server.flows = [["m.login.terms", "m.login.dummy", "m.login.password"]]
+    request = homeserver.register("alice", "a password")
+    session = refuse(request).data["session"]
+
+    refuse(request, {"type": "m.login.terms"}, session=session)
+    completed = refuse(request, DUMMY, session=session).data["completed"]
+
+    assert completed == (sorted(completed) if name == "synapse" else ["m.login.terms", "m.login.dummy"])
+    assert set(completed) == {"m.login.terms", "m.login.dummy"}
+
+
+@EVERY
+def test_a_session_for_another_request(uia_server: UIAServer, homeserver: Homeserver, name: str) -> None:
+    """Only Synapse looks whether a session is used for what it was opened for."""
+    session = refuse(homeserver.delete_devices(["ONE"])).data["session"]
+    other = homeserver.deactivate_account()
+
+    if name == "synapse":
+        assert refuse(other, PASSWORD, session=session).http_status == 403
+    else:
+        assert other({**PASSWORD, "session": session}) == {"id_server_unbind_result": "success"}
+
+
+@EVERY
+def test_single_sign_on_by_its_type(uia_server: UIAServer, homeserver: Homeserver, name: str) -> None:
+    """An answer to single sign-on tells nothing; Synapse refuses it, and even after it was done on the page."""
+    uia_server.flows = [["m.login.sso", "m.login.dummy"]]
+    request = homeserver.register("alice", "a password")
+    session = refuse(request).data["session"]
+
+    open_still = refuse(request, {"type": "m.login.sso"}, session=session)
+    uia_server.complete("m.login.sso")
+    done = refuse(request, {"type": "m.login.sso"}, session=session)
+
+    refused = 400 if name == "synapse" else 401
+    assert (open_still.http_status, done.http_status) == (refused, refused)
+    assert (open_still.data.get("completed") or []) == []
+    if name != "synapse":
+        assert done.data["completed"] == ["m.login.sso"]
+
+
+@pytest.mark.parametrize("name", ["dendrite"])
+def test_dendrites_one_shot_is_refused(homeserver: Homeserver) -> None:
+    """Dendrite names no session in the refusal of an answer that named none, and null for what is completed."""
+    refused = refuse(homeserver.delete_devices(["ONE"]), WRONG)
+
+    assert (refused.errcode, refused.data["session"], refused.data["completed"]) == ("M_FORBIDDEN", "", None)
+
+
+@pytest.mark.parametrize("name", ["dendrite"])
+@pytest.mark.parametrize("session", [{}, {"session": "of-last-week"}], ids=["none", "unknown"])
+def test_dendrite_wants_sessions_of_longer_flows(
+    uia_server: UIAServer, homeserver: Homeserver, session: dict[str, str]
+) -> None:
+    """For a flow of more than one stage Dendrite would want a session that it knows."""
+    uia_server.flows = [["m.login.password", "m.login.dummy"]]
+
+    refused = refuse(homeserver.delete_devices(["ONE"]), PASSWORD, **session)
+
+    assert (refused.http_status, refused.error) == (400, "The auth.session is missing or unknown.")
+
+
+@pytest.mark.parametrize("name", ["conduwuit"])
+def test_conduwuit_counts_twice(uia_server: UIAServer, homeserver: Homeserver) -> None:
+    """A stage that is answered twice is completed twice."""
+    uia_server.flows = [["m.login.dummy", "m.login.password"]]
+    request = homeserver.register("alice", "a password")
+    session = refuse(request).data["session"]
+
+    refuse(request, DUMMY, session=session)
+
+    assert refuse(request, DUMMY, session=session).data["completed"] == ["m.login.dummy", "m.login.dummy"]
+
+
+@pytest.mark.parametrize("name", ["continuwuity"])
+def test_continuwuity_believes_no_session_alone(uia_server: UIAServer, homeserver: Homeserver) -> None:
+    """Not even a session in which all is completed lets a request through without an answer."""
+    uia_server.flows = [["m.login.sso"]]
+    request = homeserver.delete_devices(["ONE"])
+    session = refuse(request).data["session"]
+    uia_server.complete("m.login.sso")
+
+    refused = refuse(request, {"session": session})
+
+    assert (refused.http_status, refused.data["completed"]) == (401, ["m.login.sso"])
+
+
+@pytest.mark.parametrize("name", ["continuwuity"])
+def test_continuwuity_looks_at_nothing_twice(uia_server: UIAServer, homeserver: Homeserver) -> None:
+    """A stage that is completed cannot be answered wrongly any more."""
+    uia_server.flows = [["m.login.password", "m.login.dummy"]]
+    request = homeserver.register("alice", "a password")
+    session = refuse(request).data["session"]
+    refuse(request, PASSWORD, session=session)
+
+    assert refuse(request, WRONG, session=session).errcode is None
+
+
+@EVERY
+@pytest.mark.parametrize(
+    "auth",
+    [
+        {"type": "m.login.password", "identifier": {"type": "m.id.thirdparty"}, "password": "right"},
+        {"type": "m.login.password", "identifier": {"type": "m.id.phone"}, "password": "right"},
+    ],
+    ids=["thirdparty", "phone"],
+)
+def test_identifiers(homeserver: Homeserver, name: str, auth: Auth) -> None:
+    """Not everybody knows people by their addresses and phone numbers."""
+    request = homeserver.delete_devices(["ONE"])
+    by_phone = auth["identifier"]["type"] == "m.id.phone"
+    unknown = {"conduwuit": True, "tuwunel": True, "continuwuity": by_phone}
+
+    if unknown.get(name, False):
+        assert refuse(request, auth).errcode == "M_UNRECOGNIZED"
+    else:
+        assert request(auth) == {}
+
+
+def test_quirks_of_ones_own(uia_server: UIAServer) -> None:
+    """A homeserver that nobody has named can be played by its quirks."""
+    uia_server.quirks = Quirks(unknown_session=Refusal(410, "M_GONE", "No {session} here"))
+    with Homeserver(uia_server.base_url) as homeserver:
+        refused = refuse(homeserver.register("alice"), {"session": "of-last-week"})
+
+    assert (refused.http_status, refused.error) == (410, "No of-last-week here")
+
+
+def test_unknown_quirks(uia_server: UIAServer) -> None:
+    """A homeserver that is not known is refused with the names of those that are."""
+    with pytest.raises(ValueError, match="one of synapse, dendrite, conduwuit, continuwuity, tuwunel"):
+        uia_server.quirks = "conduit"
