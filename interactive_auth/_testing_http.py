@@ -78,10 +78,12 @@ class HTTPThread(ThreadingHTTPServer):
         self._thread.start()
 
     def process_request(self, request: Any, client_address: Any) -> None:
+        """Keep the connection, to hang up on it when all is over; no thread of it runs yet."""
         self.connections.add(request)
         super().process_request(request, client_address)
 
     def close_request(self, request: Any) -> None:
+        """Close the connection, and keep it no longer."""
         super().close_request(request)
         self.connections.discard(request)
 
@@ -108,6 +110,21 @@ class _Exchange(BaseHTTPRequestHandler):
     server: HTTPThread
 
     def do_GET(self) -> None:
+        self._exchange()
+
+    def do_POST(self) -> None:
+        self._exchange()
+
+    def do_PUT(self) -> None:
+        self._exchange()
+
+    def do_PATCH(self) -> None:
+        self._exchange()
+
+    def do_DELETE(self) -> None:
+        self._exchange()
+
+    def _exchange(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         url = urlsplit(self.path)
         headers = CaseInsensitiveDict(self.headers.items())
@@ -121,8 +138,6 @@ class _Exchange(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
         self.wfile.write(reply.body)
-
-    do_DELETE = do_PATCH = do_POST = do_PUT = do_GET
 
     def _answer(self, request: ReceivedRequest) -> Reply | None:
         try:

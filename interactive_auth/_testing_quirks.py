@@ -54,8 +54,8 @@ class Quirks:
         identifiers: the types of identifiers that passwords may come with.
         flat_user: whether a password may come with ``user`` instead of an identifier, as long ago.
         no_params: what ``params`` is if there are none.
-        completed: when ``completed`` is in a 401: ``"always"``; ``"later"``, not in the first one; ``"filled"``, only if
-            it is not empty.
+        completed: when ``completed`` is in a 401: ``"always"``; ``"later"``, not in the first one; or ``"filled"``,
+            only if it is not empty.
         completed_sorted: whether it is in the order of the alphabet, and not in that of completion.
         completed_twice: whether a stage that is answered twice is in it twice.
         checks_again: whether the answer to a completed stage is looked at.
@@ -220,7 +220,7 @@ _TUWUNEL = replace(
 )
 
 #: The homeservers whose ways are known, by name.
-QUIRKS: Mapping[str, Quirks] = MappingProxyType(
+homeservers: Mapping[str, Quirks] = MappingProxyType(
     {
         "synapse": _SYNAPSE,
         "dendrite": _DENDRITE,

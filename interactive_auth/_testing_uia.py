@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ._testing_http import ReceivedRequest, Reply
-from ._testing_quirks import QUIRKS, Quirks, Refusal
+from ._testing_quirks import homeservers, Quirks, Refusal
 from ._testing_threepid import MEDIA, Message, Validations
 
 #: The right answer to a stage: its secret, or fields that the auth dict must have, or a function that looks at it.
@@ -90,14 +90,14 @@ class ScriptedUIA:
 
     @property
     def quirks(self) -> Quirks:
-        """How the homeserver differs from others; set to one of the names in ``QUIRKS``, or to quirks of one's own."""
+        """How the homeserver differs from others; set to one of the names in ``homeservers``, or to quirks of one's own."""
         return self._quirks
 
     @quirks.setter
     def quirks(self, value: str | Quirks) -> None:
-        if isinstance(value, str) and value not in QUIRKS:
-            raise ValueError(f"quirks must be one of {', '.join(QUIRKS)}, or Quirks, not {value!r}")
-        self._quirks = QUIRKS[value] if isinstance(value, str) else value
+        if isinstance(value, str) and value not in homeservers:
+            raise ValueError(f"quirks must be one of {', '.join(homeservers)}, or Quirks, not {value!r}")
+        self._quirks = homeservers[value] if isinstance(value, str) else value
 
     @property
     def sessions(self) -> list[str]:
@@ -205,7 +205,10 @@ class ScriptedUIA:
         stage = auth.get("type")
         if stage is None:
             return session.error if quirks.repeats_error else None
-        if not any(stage in flow for flow in self.flows or ()):
+        offered = [each for flow in self.flows or () for each in flow]
+        if stage in _OAUTH:  # one stage of two names, under either of which clients answer it
+            stage = next((each for each in offered if each in _OAUTH), stage)
+        if stage not in offered:
             return quirks.unknown_stage
         if stage in session.completed and not quirks.checks_again:
             return session.error

@@ -25,11 +25,11 @@ from urllib.parse import parse_qs, unquote
 from typing_extensions import Self
 
 from ._testing_http import HTTPThread, ReceivedRequest, Reply
-from ._testing_quirks import QUIRKS, Quirks, Refusal
+from ._testing_quirks import homeservers, Quirks, Refusal
 from ._testing_threepid import Message
 from ._testing_uia import Answer, ScriptedUIA
 
-__all__ = ["QUIRKS", "Answer", "Message", "Quirks", "ReceivedRequest", "Refusal", "UIAServer"]
+__all__ = ["Answer", "Message", "Quirks", "ReceivedRequest", "Refusal", "UIAServer", "homeservers"]
 
 _CLIENT = "/_matrix/client"
 _TOKEN_REQUEST = re.compile(rf"{_CLIENT}/\w+/(?:register|account/password|account/3pid)/(email|msisdn)/requestToken")
@@ -70,7 +70,7 @@ class UIAServer(ScriptedUIA):
             are all others that are not here.
         params: the stages' parameters, by stage; None for none. Those of terms, captchas and ``m.oauth`` have a
             default, which is fit for use.
-        quirks: the homeserver to play, one of the names in ``QUIRKS``; or quirks of one's own.
+        quirks: the homeserver to play, one of the names in ``homeservers``; or quirks of one's own.
         responses: bodies of successes, by how the paths end; for others the specification's.
         access_token: the access token that is known; None if any is, or none.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from selenium import webdriver
 
-#: The library's own plugin. As an installed one it is imported before coverage is measured, so setup.cfg turns that off.
+#: The library's own plugin. As an installed one it would be imported before coverage is measured; setup.cfg sees to it.
 pytest_plugins = ["pytest_interactive_auth"]
 
 Sized = Callable[[int, int], int]

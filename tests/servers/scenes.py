@@ -130,7 +130,7 @@ SCENES: Mapping[str, Mapping[str, Scene | str]] = {
         "unknown stage type asked for again": _SAME,
         "session alone unchanged": Scene(before=(None,)),
         "password of another user": OF_ANOTHER,
-        "completed twice over": "its client has answered twice; see test_conduwuit_counts_twice",
+        "completed twice over": "its client has answered twice; see test_a_stage_that_is_answered_twice",
         "wrong token": Scene(right_from=2),
     },
     "continuwuity": {

@@ -1,4 +1,4 @@
-"""The scripted homeserver against the recorded answers: sent the same, it answers the same, homeserver by homeserver."""
+"""The scripted homeserver against the recorded answers: sent the same, it answers the same, whomever it plays."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 import requests
 
 from interactive_auth import Homeserver, MatrixError, UIARequest, handlers
-from interactive_auth.testing import QUIRKS, Quirks, Refusal, UIAServer
+from interactive_auth.testing import homeservers, Quirks, Refusal, UIAServer
 
-from .recorded import ABSENT, CLIENT_SECRET, REGISTERED, SESSION, SID, Auth, Row
+from .recorded import CLIENT_SECRET, REGISTERED, SESSION, SID, Auth, Row
 from .recorded import EMAIL as ADDRESS
 from .scenes import RIGHT, SCENES, Scene
 from .test_recorded_answers import TABLES
@@ -79,7 +79,7 @@ def prepare(server: UIAServer, row: Row) -> None:
 @pytest.mark.parametrize(("name", "row", "scene"), PLAYED)
 def test_recorded_answer(uia_server: UIAServer, name: str, row: Row, scene: Scene) -> None:
     """What a homeserver was seen to answer is what the scripted one answers that plays it."""
-    uia_server.quirks = QUIRKS[name]
+    uia_server.quirks = homeservers[name]
     uia_server.answers = RIGHT
     prepare(uia_server, row)
     with Homeserver(uia_server.base_url, access_token="an-access-token") as homeserver:
@@ -111,13 +111,13 @@ def test_every_row_is_a_scene_or_says_why_not() -> None:
 
 def test_every_homeserver_is_known() -> None:
     """The homeservers whose answers were recorded are those that can be played."""
-    assert set(QUIRKS) == set(TABLES)
+    assert set(homeservers) == set(TABLES)
 
 
 PASSWORD: Auth = {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": "alice"}, "password": "right"}
 WRONG: Auth = {**PASSWORD, "password": "wrong"}
 DUMMY: Auth = {"type": "m.login.dummy"}
-EVERY = pytest.mark.parametrize("name", QUIRKS)
+EVERY = pytest.mark.parametrize("name", homeservers)
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_a_session_after_the_success(homeserver: Homeserver, name: str) -> None:
 
 @EVERY
 def test_a_password_with_no_identifier(homeserver: Homeserver, name: str) -> None:
-    """The name of a user as it was sent long ago is enough for some, and is refused with a word of their own by others."""
+    """The name of a user as it was sent long ago is enough for some, and is not recognized by others."""
     request = homeserver.delete_devices(["ONE"])
     old = {"type": "m.login.password", "user": "alice", "password": "right"}
 
@@ -222,7 +222,7 @@ def test_terms(uia_server: UIAServer, homeserver: Homeserver, name: str) -> None
 
 @EVERY
 def test_creds_that_were_used(uia_server: UIAServer, homeserver: Homeserver, name: str) -> None:
-    """Validated creds work once, with those who remember: the stage stays completed, and there is an error all the same."""
+    """Where validated creds work once, there is an error the second time, beside the stage that stays completed."""
     uia_server.flows = [["m.login.email.identity", "m.login.dummy"]]
     request = homeserver.register("alice", "a password")
     sid = homeserver.request_email_token("register", ADDRESS, CLIENT_SECRET)["sid"]
@@ -306,40 +306,129 @@ def test_dendrite_wants_sessions_of_longer_flows(
     assert (refused.http_status, refused.error) == (400, "The auth.session is missing or unknown.")
 
 
-@pytest.mark.parametrize("name", ["conduwuit"])
-def test_conduwuit_counts_twice(uia_server: UIAServer, homeserver: Homeserver) -> None:
-    """A stage that is answered twice is completed twice."""
+@EVERY
+def test_a_stage_that_is_answered_twice(uia_server: UIAServer, homeserver: Homeserver, name: str) -> None:
+    """conduwuit and Tuwunel count it twice."""
     uia_server.flows = [["m.login.dummy", "m.login.password"]]
     request = homeserver.register("alice", "a password")
     session = refuse(request).data["session"]
 
     refuse(request, DUMMY, session=session)
+    completed = refuse(request, DUMMY, session=session).data["completed"]
 
-    assert refuse(request, DUMMY, session=session).data["completed"] == ["m.login.dummy", "m.login.dummy"]
+    assert completed == ["m.login.dummy"] * (2 if name in ("conduwuit", "tuwunel") else 1)
 
 
-@pytest.mark.parametrize("name", ["continuwuity"])
-def test_continuwuity_believes_no_session_alone(uia_server: UIAServer, homeserver: Homeserver) -> None:
-    """Not even a session in which all is completed lets a request through without an answer."""
-    uia_server.flows = [["m.login.sso"]]
+@EVERY
+def test_a_completed_stage_that_is_answered_wrongly(uia_server: UIAServer, homeserver: Homeserver, name: str) -> None:
+    """It stays completed; there is an error all the same, but not on Continuwuity, which does not look."""
+    uia_server.flows = [["m.login.password", "com.example.magic"]]
     request = homeserver.delete_devices(["ONE"])
-    session = refuse(request).data["session"]
-    uia_server.complete("m.login.sso")
-
-    refused = refuse(request, {"session": session})
-
-    assert (refused.http_status, refused.data["completed"]) == (401, ["m.login.sso"])
-
-
-@pytest.mark.parametrize("name", ["continuwuity"])
-def test_continuwuity_looks_at_nothing_twice(uia_server: UIAServer, homeserver: Homeserver) -> None:
-    """A stage that is completed cannot be answered wrongly any more."""
-    uia_server.flows = [["m.login.password", "m.login.dummy"]]
-    request = homeserver.register("alice", "a password")
     session = refuse(request).data["session"]
     refuse(request, PASSWORD, session=session)
 
-    assert refuse(request, WRONG, session=session).errcode is None
+    refused = refuse(request, WRONG, session=session)
+
+    assert refused.data["completed"] == ["m.login.password"]
+    assert refused.errcode == (None if name == "continuwuity" else "M_FORBIDDEN")
+
+
+@EVERY
+def test_a_session_alone(uia_server: UIAServer, homeserver: Homeserver, name: str) -> None:
+    """A session alone succeeds if all is done, but never on Dendrite and Continuwuity, which repeats an old error."""
+    uia_server.flows = [["m.login.password"]]
+    request = homeserver.delete_devices(["ONE"])
+    session = refuse(request).data["session"]
+    refuse(request, WRONG, session=session)
+
+    still_open = refuse(request, {"session": session})
+    uia_server.complete("m.login.password")
+
+    assert still_open.errcode == {"dendrite": "M_BAD_JSON", "continuwuity": "M_FORBIDDEN"}.get(name)
+    if name in ("dendrite", "continuwuity"):
+        refused = refuse(request, {"session": session})
+        assert refused.http_status == (400 if name == "dendrite" else 401)
+        assert refused.data.get("completed") == (None if name == "dendrite" else ["m.login.password"])
+    else:
+        assert request({"session": session}) == {}
+
+
+@EVERY
+def test_an_unknown_session_with_an_answer(homeserver: Homeserver, name: str) -> None:
+    """Dendrite does not care for the session of a flow of one stage, the others do."""
+    request = homeserver.delete_devices(["ONE"])
+    auth = {**PASSWORD, "session": "of-last-week"}
+
+    if name == "dendrite":
+        assert request(auth) == {}
+    else:
+        assert "ession" in (refuse(request, auth).error or "")
+
+
+@pytest.mark.parametrize("name", ["dendrite"])
+def test_dendrites_other_endpoints_take_any_session(homeserver: Homeserver) -> None:
+    """What is not known is taken for a new session, at the endpoints for passwords and keys."""
+    keys = homeserver.upload_cross_signing_keys(master_key={"keys": {"ed25519:key": "key"}})
+
+    for request in (homeserver.change_password("a new one"), keys):
+        asked = refuse(request, {"session": "of-last-week"})
+        assert (asked.data["session"], asked.data["completed"]) == ("of-last-week", [])
+        assert refuse(request, {"type": "com.example.x"}).http_status == 401
+        assert request({**PASSWORD, "session": "of-yesterday"}) == {}
+
+
+@EVERY
+def test_the_session_of_a_refused_one_shot(homeserver: Homeserver, name: str) -> None:
+    """The refusal of an answer without a session names one; conduwuit and Tuwunel have forgotten it already."""
+    request = homeserver.delete_devices(["ONE"])
+    session = refuse(request, WRONG).data["session"]
+
+    if name in ("conduwuit", "tuwunel"):
+        assert refuse(request, PASSWORD, session=session).http_status == 403
+    else:
+        assert request({**PASSWORD, "session": session}) == {}
+
+
+TOKEN, CAPTCHA = "m.login.registration_token", "m.login.recaptcha"
+NOBODY = {"sid": "nobodys", "client_secret": "a-secret"}
+
+
+@pytest.mark.parametrize(
+    ("name", "auth", "status", "errcode", "words"),
+    [
+        ("synapse", WRONG, 401, "M_FORBIDDEN", "Invalid username or password"),
+        ("synapse", {"type": TOKEN, "token": "x"}, 401, "M_UNAUTHORIZED", "Invalid registration token"),
+        ("synapse", {"type": TOKEN}, 401, "M_MISSING_PARAM", "Missing registration token"),
+        ("synapse", {"type": CAPTCHA, "response": "x"}, 401, "M_UNAUTHORIZED", "Captcha authentication failed"),
+        ("synapse", {"type": CAPTCHA}, 401, "M_CAPTCHA_NEEDED", "Captcha response is required"),
+        (
+            "synapse",
+            {"type": "m.login.msisdn", "threepid_creds": NOBODY},
+            401,
+            "M_UNAUTHORIZED",
+            "Unable to get validated threepid",
+        ),
+        ("synapse", {"type": "m.login.password"}, 400, "M_INVALID_PARAM", "Invalid login submission"),
+        ("synapse", {"type": "m.login.sso"}, 400, "M_INVALID_PARAM", "Invalid login submission"),
+        ("synapse", {"type": "x.y.z"}, 400, "M_INVALID_PARAM", "Invalid login submission"),
+        ("conduwuit", {"type": TOKEN, "token": "x"}, 401, "M_FORBIDDEN", "Invalid registration token."),
+        ("continuwuity", {"type": TOKEN, "token": "x"}, 401, "M_FORBIDDEN", "Invalid registration token"),
+        ("continuwuity", {"type": CAPTCHA, "response": "x"}, 401, "M_FORBIDDEN", "ReCaptcha verification failed"),
+        ("tuwunel", {"type": TOKEN, "token": "x"}, 401, "M_FORBIDDEN", "Invalid registration token."),
+    ],
+)
+def test_words(
+    uia_server: UIAServer, homeserver: Homeserver, name: str, auth: Auth, status: int, errcode: str, words: str
+) -> None:
+    """Each homeserver has its own words for each stage; what may be tried again has the flows beside them."""
+    uia_server.flows = [["m.login.password", TOKEN, CAPTCHA, "m.login.msisdn", "m.login.sso"]]
+    request = homeserver.uia_request("POST", "/_matrix/client/v3/anything")
+    session = refuse(request).data["session"]
+
+    refused = refuse(request, auth, session=session)
+
+    assert (refused.http_status, refused.errcode, refused.error) == (status, errcode, words)
+    assert ("flows" in refused.data) == (status == 401)
 
 
 @EVERY

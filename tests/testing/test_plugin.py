@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from interactive_auth.testing import homeservers
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "test_bot_handlers.py"
 
 PROJECT_TEST = """
 import sys
@@ -59,3 +64,12 @@ def test_the_fixture_says_what_it_is(project: Path) -> None:
     said = run_pytest(project, "--fixtures")
 
     assert "Run a homeserver that follows a script" in said
+
+
+def test_the_example(tmp_path: Path) -> None:
+    """The example's tests of a bot's handlers pass in a project of their own."""
+    shutil.copy(EXAMPLE, tmp_path)
+
+    said = run_pytest(tmp_path)
+
+    assert f"{len(homeservers) + 2} passed" in said, said
