@@ -14,7 +14,7 @@ from collections.abc import Callable
 import pytest
 
 from interactive_auth import Homeserver, InteractiveAuth, InteractiveAuthError, Stage
-from interactive_auth.testing import homeservers, UIAServer
+from interactive_auth.testing import UIAServer, homeservers
 
 PATIENCE = 10.0
 

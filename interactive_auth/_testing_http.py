@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from requests.structures import CaseInsensitiveDict
@@ -107,7 +107,6 @@ class _Exchange(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # an answer that is written in two pieces waits for the client's delayed acknowledgement
     disable_nagle_algorithm = True
-    server: HTTPThread
 
     def do_GET(self) -> None:
         self._exchange()
@@ -141,7 +140,7 @@ class _Exchange(BaseHTTPRequestHandler):
 
     def _answer(self, request: ReceivedRequest) -> Reply | None:
         try:
-            reply = self.server.answer(request)
+            reply = cast(HTTPThread, self.server).answer(request)
             if reply is None or isinstance(reply.body, bytes):
                 return reply
             return replace(reply, body=json.dumps(reply.body).encode())

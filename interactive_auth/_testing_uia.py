@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ._testing_http import ReceivedRequest, Reply
-from ._testing_quirks import homeservers, Quirks, Refusal
+from ._testing_quirks import Quirks, Refusal, homeservers
 from ._testing_threepid import MEDIA, Message, Validations
 
 #: The right answer to a stage: its secret, or fields that the auth dict must have, or a function that looks at it.
@@ -65,7 +65,6 @@ class ScriptedUIA:
     All attributes may be set at any time, in the middle of a session, too.
 
     Attributes:
-        flows: the flows, each a sequence of stages; empty for none that anybody could go, None for no authentication.
         answers: the right answers by stage; see ``UIAServer``.
         params: the stages' parameters; see ``UIAServer``.
     """
@@ -89,8 +88,19 @@ class ScriptedUIA:
         self._validations = Validations()
 
     @property
+    def flows(self) -> Sequence[Sequence[str]] | None:
+        """The flows, each a sequence of stages; empty for none that can be gone, None for no authentication."""
+        return self._flows
+
+    @flows.setter
+    def flows(self, value: Sequence[Sequence[str]] | None) -> None:
+        if isinstance(value, str) or any(isinstance(flow, str) for flow in value or ()):
+            raise TypeError("flows must be a sequence of flows, each a sequence of stages")
+        self._flows = None if value is None else [[str(stage) for stage in flow] for flow in value]
+
+    @property
     def quirks(self) -> Quirks:
-        """How the homeserver differs from others; set to one of the names in ``homeservers``, or to quirks of one's own."""
+        """The quirks of the homeserver that is played; set by its name in ``homeservers``, or to some of one's own."""
         return self._quirks
 
     @quirks.setter
@@ -250,10 +260,9 @@ class ScriptedUIA:
         *,
         first: bool = False,
     ) -> Reply:
-        flows = [{"stages": [str(stage) for stage in flow]} for flow in self.flows or ()]
+        flows = [{"stages": stages} for stages in self.flows or ()]
         body: dict[str, Any] = {"flows": flows, "session": session.id, **words}
-        stages = dict.fromkeys(stage for flow in flows for stage in flow["stages"])
-        found = {stage: self._params_of(stage, session, quirks) for stage in stages}
+        found = {each: self._params_of(each, session, quirks) for stages in self.flows or () for each in stages}
         params = {stage: value for stage, value in found.items() if value is not None}
         if params or quirks.no_params != "absent":
             body["params"] = params or ({} if quirks.no_params == "object" else None)

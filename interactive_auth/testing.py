@@ -25,7 +25,7 @@ from urllib.parse import parse_qs, unquote
 from typing_extensions import Self
 
 from ._testing_http import HTTPThread, ReceivedRequest, Reply
-from ._testing_quirks import homeservers, Quirks, Refusal
+from ._testing_quirks import Quirks, Refusal, homeservers
 from ._testing_threepid import Message
 from ._testing_uia import Answer, ScriptedUIA
 
@@ -79,6 +79,7 @@ class UIAServer(ScriptedUIA):
         server_name: what the user ids of registered accounts end with.
 
     Raises:
+        TypeError: a flow is no sequence of stages.
         ValueError: ``quirks`` is not the name of a homeserver.
     """
 
@@ -95,12 +96,12 @@ class UIAServer(ScriptedUIA):
         access_token: str | None = None,
     ) -> None:
         super().__init__(flows, answers or {}, params or {}, quirks)
-        self.responses = responses or {}
-        self.access_token = access_token
+        self.responses: Mapping[str, Mapping[str, Any]] = responses or {}
+        self.access_token: str | None = access_token
         self._received: list[ReceivedRequest] = []
         self._planned: list[_Planned] = []
         self._thread = HTTPThread(self._receive)
-        self.base_url = self._thread.base_url
+        self.base_url: str = self._thread.base_url
 
     def close(self) -> None:
         """Stop, and hang up on everybody who is still connected."""

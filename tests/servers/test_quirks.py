@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from interactive_auth import Homeserver, MatrixError, UIARequest, handlers
-from interactive_auth.testing import homeservers, Quirks, Refusal, UIAServer
+from interactive_auth.testing import Quirks, Refusal, UIAServer, homeservers
 
 from .recorded import CLIENT_SECRET, REGISTERED, SESSION, SID, Auth, Row
 from .recorded import EMAIL as ADDRESS

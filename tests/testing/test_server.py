@@ -14,6 +14,7 @@ import requests
 
 import interactive_auth
 from interactive_auth import (
+    AuthType,
     Homeserver,
     HomeserverConnectionError,
     Inputs,
@@ -133,6 +134,26 @@ def test_no_authentication(uia_server: UIAServer, homeserver: Homeserver) -> Non
 
     assert homeserver.delete_devices(["ONE"]).authenticate({}) == {}
     assert uia_server.auths == [None]
+
+
+@pytest.mark.parametrize("flows", ["m.login.password", ["m.login.password"]])
+def test_a_flow_that_is_none(uia_server: UIAServer, flows: Any) -> None:
+    """A stage where a flow should be is a mistake in the script, and said at once."""
+    with pytest.raises(TypeError, match="each a sequence of stages"):
+        uia_server.flows = flows
+    with pytest.raises(TypeError, match="each a sequence of stages"):
+        UIAServer(flows)
+
+
+def test_names_of_stages(uia_server: UIAServer, homeserver: Homeserver) -> None:
+    """A stage may be named by the library's own names."""
+    uia_server.flows = ((AuthType.REGISTRATION_TOKEN, AuthType.DUMMY),)
+    uia_server.answers = {AuthType.REGISTRATION_TOKEN: "a-token"}
+
+    handler = handlers.registration_token("a-token")
+
+    assert homeserver.register("alice").authenticate({AuthType.REGISTRATION_TOKEN: handler})
+    assert uia_server.completed(uia_server.sessions[0]) == ["m.login.registration_token", "m.login.dummy"]
 
 
 def test_flows_that_change(uia_server: UIAServer, homeserver: Homeserver) -> None:
