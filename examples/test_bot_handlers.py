@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -52,14 +52,18 @@ Played = tuple[Bot, "queue.Queue[str]"]
 
 
 @pytest.fixture
-def played(uia_server: UIAServer) -> Played:
-    """Start the bot's work, on a homeserver that wants its password."""
+def played(uia_server: UIAServer) -> Iterator[Played]:
+    """Run the bot on a homeserver that wants its password, and hear what it says."""
     uia_server.flows = [["m.login.password"]]
     uia_server.answers = {"m.login.password": "right"}
     said: queue.Queue[str] = queue.Queue()
-    bot = Bot(Homeserver(uia_server.base_url, access_token="a-token"), said.put, ["OLDDEVICE"])
-    threading.Thread(target=bot.clean_up).start()
-    return bot, said
+    with Homeserver(uia_server.base_url, access_token="a-token") as homeserver:
+        bot = Bot(homeserver, said.put, ["OLDDEVICE"])
+        worker = threading.Thread(target=bot.clean_up)
+        worker.start()
+        yield bot, said
+        bot.auth.cancel()
+        worker.join(PATIENCE)
 
 
 @pytest.mark.parametrize("quirks", homeservers)

@@ -4,10 +4,22 @@ It is no mock of this library but a server: whatever the program sends by whatev
 127.0.0.1, and is answered as the specification ("User-Interactive Authentication API") and the quirks of the
 homeserver that it plays demand. With pytest, the fixture ``uia_server`` is one such server for each test::
 
-    def test_the_bot_gives_up_after_three_wrong_passwords(uia_server):
-        uia_server.flows = [["m.login.password"]]
-        uia_server.answers = {"m.login.password": "correct horse"}
-        ...
+    from interactive_auth import Homeserver, handlers
+
+    def test_a_mistyped_token(uia_server):
+        uia_server.flows = [["m.login.registration_token", "m.login.terms"]]
+        uia_server.answers = {"m.login.registration_token": "right"}
+        typed = iter(["wrong", "right"])
+        stages = {
+            "m.login.registration_token": handlers.registration_token(lambda: next(typed)),
+            "m.login.terms": handlers.terms(bool),
+        }
+
+        with Homeserver(uia_server.base_url) as homeserver:
+            account = homeserver.register("alice").authenticate(stages)
+
+        assert account["user_id"] == "@alice:example.org"
+        assert [auth and auth.get("token") for auth in uia_server.auths] == [None, "wrong", "right", None]
 
 What must not be here: sessions and stages (``_testing_uia``), and any of the library's own loop.
 """

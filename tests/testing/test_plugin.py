@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
-from interactive_auth.testing import homeservers
+from interactive_auth import testing
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "test_bot_handlers.py"
 
@@ -66,10 +68,21 @@ def test_the_fixture_says_what_it_is(project: Path) -> None:
     assert "Run a homeserver that follows a script" in said
 
 
+def test_the_modules_own_example(tmp_path: Path) -> None:
+    """The test in the module's docstring passes as it stands there."""
+    block = re.search(r"::\n\n((?:    .*\n|\n)+)", testing.__doc__ or "")
+    assert block is not None
+    (tmp_path / "test_documented.py").write_text(textwrap.dedent(block[1]))
+
+    said = run_pytest(tmp_path)
+
+    assert "1 passed" in said, said
+
+
 def test_the_example(tmp_path: Path) -> None:
     """The example's tests of a bot's handlers pass in a project of their own."""
     shutil.copy(EXAMPLE, tmp_path)
 
     said = run_pytest(tmp_path)
 
-    assert f"{len(homeservers) + 2} passed" in said, said
+    assert f"{len(testing.homeservers) + 2} passed" in said, said
