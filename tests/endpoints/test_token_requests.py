@@ -9,8 +9,7 @@ import pytest
 
 from interactive_auth import Homeserver, Inputs, InteractiveAuth, MatrixError, UIARequest
 from interactive_auth.homeserver import Purpose
-
-from ..servers.wire import Reply, Sent, Wire, serve
+from interactive_auth.testing import UIAServer
 
 SECRET = "a-secret-of-the-clients-own-making"
 ACCESS_TOKEN = "an-access-token"
@@ -30,25 +29,19 @@ ENDPOINTS: dict[Purpose, Callable[[Homeserver], UIARequest[Any]]] = {
     "account/password": lambda homeserver: homeserver.change_password("a password"),
     "account/3pid": lambda homeserver: homeserver.add_threepid("a-secret", "a-sid"),
 }
-#: What a homeserver demands of those who have an address and a number.
-DEMAND = Reply(401, {"flows": [{"stages": ["m.login.email.identity", "m.login.msisdn"]}], "session": "a-session"})
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
-    """Run a server that grants every token request, and demands both stages for everything else."""
-
-    def answer(sent: Sent) -> Reply:
-        return Reply(200, {"sid": "a-sid"}) if sent.path.endswith("/requestToken") else DEMAND
-
-    with serve(answer) as running:
-        yield running
+def server(uia_server: UIAServer) -> UIAServer:
+    """Run a server that demands an address and a number."""
+    uia_server.flows = [["m.login.email.identity", "m.login.msisdn"]]
+    return uia_server
 
 
 @pytest.fixture
-def homeserver(wire: Wire) -> Iterator[Homeserver]:
+def homeserver(server: UIAServer) -> Iterator[Homeserver]:
     """Make a homeserver object with an access token."""
-    with Homeserver(wire.base_url, access_token=ACCESS_TOKEN) as made:
+    with Homeserver(server.base_url, access_token=ACCESS_TOKEN) as made:
         yield made
 
 
@@ -62,12 +55,12 @@ def send(homeserver: Homeserver, purpose: Purpose, medium: str, *rest: Any, **ex
 
 @pytest.mark.parametrize("medium", MEDIA)
 @pytest.mark.parametrize("purpose", PURPOSES)
-def test_what_is_sent(wire: Wire, homeserver: Homeserver, purpose: Purpose, medium: str) -> None:
+def test_what_is_sent(server: UIAServer, homeserver: Homeserver, purpose: Purpose, medium: str) -> None:
     """Everything given is sent to the endpoint of its purpose; only account/3pid is told who asks."""
     answer = send(homeserver, purpose, medium, 7, "a-session", **EXTRA)
 
-    (sent,) = wire.sent
-    assert answer == {"sid": "a-sid"}
+    (sent,) = server.requests
+    assert answer["sid"] == server.messages[0].sid
     assert (sent.method, sent.path) == ("POST", f"/_matrix/client/v3/{purpose}/{medium}/requestToken")
     assert sent.body == {"client_secret": SECRET, "send_attempt": 7, **MEDIA[medium], **EXTRA}
     assert sent.headers.get("Authorization") == (f"Bearer {ACCESS_TOKEN}" if purpose == "account/3pid" else None)
@@ -75,25 +68,25 @@ def test_what_is_sent(wire: Wire, homeserver: Homeserver, purpose: Purpose, medi
 
 @pytest.mark.parametrize("medium", MEDIA)
 @pytest.mark.parametrize("purpose", PURPOSES)
-def test_what_is_left_out(wire: Wire, homeserver: Homeserver, purpose: Purpose, medium: str) -> None:
+def test_what_is_left_out(server: UIAServer, homeserver: Homeserver, purpose: Purpose, medium: str) -> None:
     """What is not given is not sent, not even as null; the first attempt has the number one."""
     send(homeserver, purpose, medium)
 
-    assert wire.sent[0].body == {"client_secret": SECRET, "send_attempt": 1, **MEDIA[medium]}
+    assert server.requests[0].body == {"client_secret": SECRET, "send_attempt": 1, **MEDIA[medium]}
 
 
 @pytest.mark.parametrize("medium", MEDIA)
 @pytest.mark.parametrize("half", ["id_server", "id_access_token"])
-def test_half_an_identity_server(wire: Wire, homeserver: Homeserver, medium: str, half: str) -> None:
+def test_half_an_identity_server(server: UIAServer, homeserver: Homeserver, medium: str, half: str) -> None:
     """An identity server without its access token, or the other way round, is refused before anything is sent."""
     with pytest.raises(ValueError, match="both or neither"):
         send(homeserver, "register", medium, **{half: "half"})
 
-    assert wire.sent == []
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)
-def test_a_request_knows_its_token_requests(wire: Wire, homeserver: Homeserver, purpose: Purpose) -> None:
+def test_a_request_knows_its_token_requests(server: UIAServer, homeserver: Homeserver, purpose: Purpose) -> None:
     """The token requests that come with a request go to the endpoint that its own path calls for."""
     request = ENDPOINTS[purpose](homeserver)
     assert request.request_email_token is not None
@@ -103,8 +96,8 @@ def test_a_request_knows_its_token_requests(wire: Wire, homeserver: Homeserver, 
     request.request_msisdn_token("GB", "07700900001", SECRET, 3, "a-session")
 
     paths = [f"/_matrix/client/v3/{purpose}/{medium}/requestToken" for medium in MEDIA]
-    assert [sent.path for sent in wire.sent] == paths
-    assert [sent.body["send_attempt"] for sent in wire.sent] == [2, 3]
+    assert [sent.path for sent in server.requests] == paths
+    assert [sent.body["send_attempt"] for sent in server.requests] == [2, 3]
 
 
 def test_requests_without_token_requests(homeserver: Homeserver) -> None:
@@ -114,7 +107,7 @@ def test_requests_without_token_requests(homeserver: Homeserver) -> None:
     assert (request.request_email_token, request.request_msisdn_token) == (None, None)
 
 
-def test_sending_again(wire: Wire, homeserver: Homeserver) -> None:
+def test_sending_again(server: UIAServer, homeserver: Homeserver) -> None:
     """Each mail and text that was sent raises the number of the next one; one that was refused does not."""
     request = homeserver.register("alice", "a password")
     auth = InteractiveAuth(
@@ -125,32 +118,31 @@ def test_sending_again(wire: Wire, homeserver: Homeserver) -> None:
         request_msisdn_token=request.request_msisdn_token,
         inputs={"email_address": "alice@example.org", "phone_country": "GB", "phone_number": "07700900001"},
     )
-    grant = wire.answer
 
     auth.request_email_token()
-    wire.answer = lambda sent: Reply(400, {"errcode": "M_THREEPID_DENIED"})
+    server.fail_next(400, "M_THREEPID_DENIED", times=2)
     with pytest.raises(MatrixError, match="M_THREEPID_DENIED"):
         auth.request_email_token()
     with pytest.raises(MatrixError, match="M_THREEPID_DENIED"):
         auth.request_msisdn_token()
-    wire.answer = grant
     for _ in range(2):
         auth.request_email_token()
         auth.request_msisdn_token()
 
     numbers = {
-        medium: [sent.body["send_attempt"] for sent in wire.sent if f"/{medium}/" in sent.path] for medium in MEDIA
+        medium: [sent.body["send_attempt"] for sent in server.requests if f"/{medium}/" in sent.path]
+        for medium in MEDIA
     }
     assert numbers == {"email": [1, 2, 2, 3], "msisdn": [1, 1, 2]}
-    assert {sent.body["client_secret"] for sent in wire.sent} == {SECRET}
+    assert {sent.body["client_secret"] for sent in server.requests} == {SECRET}
 
 
-def test_both_are_sent_before_anybody_is_asked(wire: Wire, homeserver: Homeserver) -> None:
+def test_both_are_sent_before_anybody_is_asked(server: UIAServer, homeserver: Homeserver) -> None:
     """With an address and a number given, mail and text are on their way when the first callback is called."""
     asked: list[list[str]] = []
 
     def decline(stage: object) -> None:
-        asked.append([sent.path.rpartition("/v3/")[2] for sent in wire.sent])
+        asked.append([sent.path.rpartition("/v3/")[2] for sent in server.requests])
         raise KeyboardInterrupt
 
     stages = dict.fromkeys(["m.login.email.identity", "m.login.msisdn"], decline)
