@@ -44,6 +44,7 @@ class Quirks:
         session_ends: whether a session is forgotten once the request has succeeded.
         one_request: the answer if a session is used for another method, path or query; None if nobody looks.
         unknown_stage: the answer to a stage that no flow has; None if it is left unanswered: a plain 401.
+        unoffered: the stages that are completed by their type although no flow has them.
         session_alone: the answer to a session without a stage; None if it is asked whether all is done.
         session_alone_completes: whether that can be the last request.
         repeats_error: whether an earlier stage's error is in the answer to a session without a stage.
@@ -72,6 +73,7 @@ class Quirks:
     session_ends: bool = True
     one_request: Refusal | None = None
     unknown_stage: Refusal | None = Refusal(400, "M_INVALID_PARAM", "Invalid login submission")
+    unoffered: tuple[str, ...] = ()
     session_alone: Refusal | None = None
     session_alone_completes: bool = True
     repeats_error: bool = False
@@ -120,6 +122,7 @@ _SYNAPSE = Quirks(
         "m.login.recaptcha": _again("M_CAPTCHA_NEEDED", "Captcha response is required"),
     },
     flat_user=True,
+    unoffered=("m.login.dummy",),
     completed_sorted=True,
     spends_creds=True,
     pages=("m.login.recaptcha", "m.login.terms", "m.login.sso", "m.login.registration_token", "m.oauth"),
@@ -166,6 +169,7 @@ _CONDUWUIT = Quirks(
     unknown_session=Refusal(403, "M_FORBIDDEN", "UIAA session does not exist."),
     keeps_refused_one_shots=False,
     unknown_stage=None,
+    unoffered=("m.login.dummy",),
     empty_auth=Refusal(400, "M_BAD_JSON", "missing field `session`"),
     wrong={
         "*": _again("M_FORBIDDEN", "Invalid username or password."),
@@ -209,6 +213,7 @@ _CONTINUWUITY = Quirks(
 )
 _TUWUNEL = replace(
     _CONDUWUIT,
+    unoffered=("m.login.dummy", "m.login.terms"),
     wrong={
         **_CONDUWUIT.wrong,
         "m.login.email.identity": _again("M_FORBIDDEN", "Email address has not been validated."),

@@ -218,7 +218,7 @@ class ScriptedUIA:
         offered = [each for flow in self.flows or () for each in flow]
         if stage in _OAUTH:  # one stage of two names, under either of which clients answer it
             stage = next((each for each in offered if each in _OAUTH), stage)
-        if stage not in offered:
+        if stage not in offered and stage not in quirks.unoffered:
             return quirks.unknown_stage
         if stage in session.completed and not quirks.checks_again:
             return session.error
