@@ -239,6 +239,8 @@ def test_creds_that_were_used(uia_server: UIAServer, homeserver: Homeserver, nam
     assert again.data["completed"] == ["m.login.email.identity"] * (2 if twice else 1)
     # Continuwuity does not look at what is completed.
     assert again.errcode == ("M_UNAUTHORIZED" if name == "synapse" else None)
+    elsewhere = refuse(request, auth, session=refuse(request).data["session"])
+    assert (elsewhere.errcode is not None) == (name in ("synapse", "continuwuity"))
 
 
 @EVERY
@@ -304,6 +306,24 @@ def test_dendrite_wants_sessions_of_longer_flows(
     refused = refuse(homeserver.delete_devices(["ONE"]), PASSWORD, **session)
 
     assert (refused.http_status, refused.error) == (400, "The auth.session is missing or unknown.")
+
+
+@EVERY
+def test_a_stage_that_no_flow_has(uia_server: UIAServer, homeserver: Homeserver, name: str) -> None:
+    """Some complete it all the same, if there is nothing to it; others refuse it, and there is a session still."""
+    request = homeserver.delete_devices(["ONE"])
+    session = refuse(request).data["session"]
+
+    completed = {}
+    for stage in ("m.login.dummy", "m.login.terms"):
+        refuse(request, {"type": stage}, session=session)
+        completed[stage] = stage in uia_server.completed(session)
+
+    assert completed == {
+        "m.login.dummy": name in ("synapse", "conduwuit", "tuwunel"),
+        "m.login.terms": name == "tuwunel",
+    }
+    assert request({**PASSWORD, "session": session}) == {}
 
 
 @EVERY
