@@ -36,7 +36,8 @@ class _Lost(NamedTuple):
 #: How each server says that it does not know the session; the specification leaves it open.
 _SESSION_LOST = (
     _Lost(400, "M_UNKNOWN", "unknown session id"),  # Synapse
-    _Lost(400, "M_UNKNOWN", "auth.session is missing or unknown"),  # Dendrite
+    _Lost(400, "M_MISSING_PARAM", "auth.session is missing or unknown"),  # Dendrite
+    _Lost(400, "M_UNKNOWN", "auth.session is missing or unknown"),  # Dendrite until 2023
     _Lost(400, "M_INVALID_PARAM", "invalid session"),  # Continuwuity
     _Lost(403, "M_FORBIDDEN", "uiaa session does not exist"),  # conduwuit, Tuwunel
 )

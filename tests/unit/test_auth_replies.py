@@ -19,7 +19,8 @@ PASSWORD, TERMS, DUMMY, CAPTCHA = "m.login.password", "m.login.terms", "m.login.
 
 LOST = [
     pytest.param(400, "M_UNKNOWN", "Unknown session ID: S1", id="Synapse"),
-    pytest.param(400, "M_UNKNOWN", "The auth.session is missing or unknown.", id="Dendrite"),
+    pytest.param(400, "M_UNKNOWN", "The auth.session is missing or unknown.", id="Dendrite until 2023"),
+    pytest.param(400, "M_MISSING_PARAM", "The auth.session is missing or unknown.", id="Dendrite"),
     pytest.param(400, "M_INVALID_PARAM", "Invalid session", id="Continuwuity"),
     pytest.param(403, "M_FORBIDDEN", "UIAA session does not exist.", id="conduwuit, Tuwunel"),
 ]

@@ -243,7 +243,8 @@ def test_401_with_no_flows_ever(submitted: str | None) -> None:
 
 LOST = [
     pytest.param(400, "M_UNKNOWN", "Unknown session ID: abc", id="Synapse"),
-    pytest.param(400, "M_UNKNOWN", "The auth.session is missing or unknown.", id="Dendrite"),
+    pytest.param(400, "M_UNKNOWN", "The auth.session is missing or unknown.", id="Dendrite until 2023"),
+    pytest.param(400, "M_MISSING_PARAM", "The auth.session is missing or unknown.", id="Dendrite"),
     pytest.param(400, "M_INVALID_PARAM", "Invalid session", id="Continuwuity"),
     pytest.param(403, "M_FORBIDDEN", "UIAA session does not exist.", id="conduwuit, Tuwunel"),
     pytest.param(400, "M_UNKNOWN", "UNKNOWN SESSION ID: ABC", id="in capitals"),
