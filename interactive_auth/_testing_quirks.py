@@ -149,7 +149,7 @@ _DENDRITE_REGISTER = replace(
 )
 _DENDRITE = replace(
     _DENDRITE_BARE,
-    unknown_session=Refusal(400, "M_UNKNOWN", "The auth.session is missing or unknown."),
+    unknown_session=Refusal(400, "M_MISSING_PARAM", "The auth.session is missing or unknown."),
     one_stage_needs_no_session=True,
     unknown_stage=Refusal(400, "M_BAD_JSON", "Unknown auth.type: {type}"),
     session_alone=Refusal(400, "M_BAD_JSON", "Unknown auth.type: "),

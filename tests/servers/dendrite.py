@@ -118,7 +118,7 @@ ROWS = (
         name="unknown session",
         request=delete_devices,
         replies=(
-            error(400, "M_UNKNOWN", "The auth.session is missing or unknown."),
+            error(400, "M_MISSING_PARAM", "The auth.session is missing or unknown."),
             challenge(session=NEW_SESSION, completed=[]),
             DONE,
         ),
