@@ -151,7 +151,10 @@ class ScriptedUIA:
                 self._early[stage] = after
             else:
                 found = self._sessions[list(self._sessions)[-1] if session is None else session]
-                found.due[stage] = after
+                if after == 0 and stage not in found.completed:
+                    found.completed.append(stage)
+                else:
+                    found.due[stage] = after
 
     def expire_sessions(self) -> None:
         """Forget all sessions, as servers do after hours, some at their restart."""
@@ -171,8 +174,8 @@ class ScriptedUIA:
             if refusal is not None:
                 return _refuse(refusal, {})
             return self._challenge(self._open(operation), quirks, first=True)
-        if not isinstance(auth, dict):
-            return Reply(400, {"errcode": "M_BAD_JSON", "error": "auth is no object"})
+        if not isinstance(auth, dict) or not all(isinstance(auth.get(key, ""), str) for key in ("type", "session")):
+            return Reply(400, {"errcode": "M_BAD_JSON", "error": "auth is no auth dict"})
         stage, known = auth.get("type"), self._sessions.get(auth.get("session") or "")
         if stage is None and quirks.session_alone is not None:
             return _refuse(quirks.session_alone, auth)

@@ -181,9 +181,10 @@ def test_params(uia_server: UIAServer, homeserver: Homeserver) -> None:
     assert "privacy_policy" in params["m.login.terms"]["policies"]
 
 
-def test_an_auth_that_is_no_object(uia_server: UIAServer) -> None:
+@pytest.mark.parametrize("auth", ["a-token", ["a-token"], {"type": 5}, {"type": "m.login.dummy", "session": ["one"]}])
+def test_an_auth_that_is_no_auth_dict(uia_server: UIAServer, auth: Any) -> None:
     """What is no auth dict at all is no answer to anything."""
-    answer = post(uia_server, "/_matrix/client/v3/register", json={"auth": "a-token"})
+    answer = post(uia_server, "/_matrix/client/v3/register", json={"auth": auth})
 
     assert (answer.status_code, answer.json()["errcode"]) == (400, "M_BAD_JSON")
 
@@ -220,6 +221,8 @@ def test_one_session_of_two(uia_server: UIAServer, homeserver: Homeserver) -> No
     assert uia_server.sessions == [old, new]
 
     uia_server.complete("m.login.sso", session=old)
+    uia_server.complete("m.login.sso", session=old)
+    assert uia_server.completed(old) == ["m.login.sso"]
     assert refuse(request, {"session": new}).data["completed"] == []
     assert refuse(request, {"session": old}).data["completed"] == ["m.login.sso"]
     uia_server.complete("m.login.sso")
