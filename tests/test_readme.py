@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 from throwaway_synapse import TOKEN, Synapse, throwaway_synapse
+
+from interactive_auth.testing import homeservers
 
 README = Path(__file__).parents[1] / "README.rst"
 ADDRESS = "https://matrix.example.org"
@@ -88,6 +92,7 @@ def test_every_block_has_a_test() -> None:
         "In a script",
         "In a bot",
         "In a notebook",
+        "In the tests of a bot",
         "With another HTTP client",
         "Every stage and every endpoint",
     }
@@ -185,6 +190,17 @@ def test_the_notebook_cell_registers(answered: Synapse, monkeypatch: pytest.Monk
     cell["homeserver"].close()
 
 
+def test_the_tests_of_a_bot_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test of a bot runs as it stands, with the fixture that comes by installing."""
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    (tmp_path / "test_bot.py").write_text(BLOCKS["In the tests of a bot"])
+    command = [sys.executable, "-I", "-m", "pytest", "-p", "no:cacheprovider", "-W", "error"]
+
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+    assert f"{len(homeservers)} passed" in ended.stdout, ended.stdout
+
+
 def test_another_client_reaches_the_server(answered: Synapse, device: tuple[str, dict[str, str]]) -> None:
     """The hand-written request raises what the server says, as the loop expects it."""
     from interactive_auth import MatrixError
@@ -220,3 +236,21 @@ def test_every_test_that_is_named_exists() -> None:
     assert len(named) == 10 * 3 + 10
     assert [name for name in named if f"def {name}(" not in sources] == []
     assert re.search(r"^   [* ] - *$", tables, re.MULTILINE) is None
+
+
+def test_every_message_that_is_explained_exists() -> None:
+    """The table of messages quotes what the library says."""
+    text = README.read_text()
+    table = text[text.index("\nTroubleshooting\n---") : text.index("\nComing from matrix-js-sdk\n---")]
+    messages = [m for row in re.findall(r"^   \* - (``.*)$", table, re.MULTILINE) for m in re.findall("``(.+?)``", row)]
+    package = README.parent / "interactive_auth"
+    # What a message is put together from stands in one string after the other.
+    sources = re.sub(r'"\s+f?"', "", "".join(path.read_text() for path in package.glob("*.py")))
+
+    own = [message for message in messages if not message.startswith("M_")]  # those are the servers' words
+
+    parts = [part.strip() for message in own for part in message.split("...") if part.strip()]
+
+    assert len(messages) == 20
+    assert sorted(messages, key=str.lower) == messages
+    assert [part for part in parts if part not in sources] == []
