@@ -1,4 +1,4 @@
-"""examples/interactive_auth.ipynb in a real kernel: what it does on its homeserver, and how its waiting cell is stopped.
+"""examples/interactive_auth.ipynb in a real kernel: what it does on its homeserver, and how its waiting is stopped.
 
 The homeserver is the notebook's own; what it knows is asked of it from within the kernel, between the cells.
 """
@@ -96,7 +96,8 @@ async def run(notebook: NotebookNode) -> Ran:
                 await asyncio.wait_for(interrupt(client, cell), PATIENCE)
             await running
             ran.said[cell.id] = printed(cell)
-            ran.error.update({cell.id: output.ename for output in cell.outputs if output.output_type == "error"})
+            for failed in (output for output in cell.outputs if output.output_type == "error"):
+                ran.error[cell.id] = failed.ename
             for name, expression in QUESTIONS.get(cell.id, {}).items():
                 ran.found[cell.id, name] = await evaluate(client, expression)
     return ran
