@@ -53,7 +53,9 @@ def chromium(request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
         pytest.skip(missing)
     options = webdriver.ChromeOptions()
     only_here = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", only_here):
+    needless = ("background-networking", "component-update", "sync", "quic", "dev-shm-usage", "gpu")
+    flags = [f"--disable-{what}" for what in needless]
+    for argument in ("--headless=new", "--no-sandbox", "--no-first-run", only_here, *flags):
         options.add_argument(argument)
     with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as browser:
         yield browser

@@ -283,5 +283,5 @@ def test_the_attempt_of_a_callback(
         auth.attempt_auth()
 
     assert found == [auth._shared]
-    with pytest.raises(RuntimeError, match="^this callback works only when it is called by an InteractiveAuth$"):
+    with pytest.raises(RuntimeError, match=r"^this callback works only when it is called by an InteractiveAuth$"):
         current()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from interactive_auth import AuthTimeoutError, InteractiveAuth, MatrixError, ResumeState, StageFailedError
+from interactive_auth import AuthTimeoutError, InteractiveAuth, MatrixError, ResumeState, Stage, StageFailedError
 
 if TYPE_CHECKING:
     from conftest import ScriptedServer, ScriptedUser

@@ -51,7 +51,7 @@ def test_twice_from_within_a_callback(
 
     def twice(_stage: Stage) -> None:
         auth.submit_auth_dict({"n": 1})
-        with pytest.raises(RuntimeError, match="^the auth dict submitted before this one has not been sent yet$"):
+        with pytest.raises(RuntimeError, match=r"^the auth dict submitted before this one has not been sent yet$"):
             auth.submit_auth_dict({"n": 2})
 
     user.will(twice)
@@ -73,7 +73,7 @@ def test_submitted_and_returned(
 
     user.will(both)
 
-    with pytest.raises(RuntimeError, match="^the auth dict submitted before this one has not been sent yet$"):
+    with pytest.raises(RuntimeError, match=r"^the auth dict submitted before this one has not been sent yet$"):
         auth.attempt_auth()
     assert len(server.sent) == 1
 
