@@ -56,6 +56,7 @@ __all__ = [
     "StageFailedError",
     "StartAuthStage",
     "UIARequest",
+    "bots",
     "browser",
     "console",
     "handlers",
@@ -66,12 +67,12 @@ __all__ = [
 __version__ = "0.1.0"
 
 if _typing.TYPE_CHECKING:
-    from . import browser, console, handlers, testing
+    from . import bots, browser, console, handlers, testing
 
 
 def __getattr__(name: str) -> _typing.Any:
     """Import the rooms that not every program enters when they are first asked for (PEP 562)."""
-    if name in ("browser", "console", "handlers", "testing"):
+    if name in ("bots", "browser", "console", "handlers", "testing"):
         from importlib import import_module
 
         return import_module(f".{name}", __name__)

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextvars
 import inspect
 import math
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
+
+from requests.structures import CaseInsensitiveDict
 
 from ._answers import Answer, reason_of
 from ._answers import check_answer as _check_answer
@@ -26,13 +31,16 @@ T = TypeVar("T")
 #: Seconds from one look to the next at what tells nobody: an event loop that was closed, an attempt that has begun.
 _LOOK = 0.1
 _CLOSED = "the event loop was closed before the request was answered"
+#: Within a thread of ``attempt_auth``: done as soon as whoever awaits it is cancelled.
+_stop: contextvars.ContextVar[concurrent.futures.Future[Any]] = contextvars.ContextVar("_stop")
 
 
 async def attempt_auth(auth: InteractiveAuth[T]) -> T:
     """Run ``auth.attempt_auth()`` in a thread of its own, while the event loop goes on.
 
     Meanwhile the loop's event handlers may call the other methods of ``auth`` that send nothing: none of them blocks.
-    If the task that awaits this is cancelled, as Ctrl-C does, so is the attempt, and the task ends when that has.
+    If the task that awaits this is cancelled, as Ctrl-C does, so are the attempt and the coroutine that it waits for,
+    and the task ends when the attempt has. The thread has the context variables of the task.
 
     Args:
         auth: what to run. The functions it was made with are called in the thread; those that need the event loop
@@ -45,19 +53,36 @@ async def attempt_auth(auth: InteractiveAuth[T]) -> T:
         Exception: what ``auth.attempt_auth()`` raises.
         CancelledError: the task was cancelled; a request that was on its way may have succeeded all the same.
     """
+    loop = asyncio.get_running_loop()
+    ended = loop.create_future()
+    outcome: list[concurrent.futures.Future[T]] = [concurrent.futures.Future()]
+    stop: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    def run() -> None:
+        _stop.set(stop)
+        try:
+            outcome[0].set_result(auth.attempt_auth())
+        except BaseException as error:  # it is raised where the attempt is awaited
+            outcome[0].set_exception(error)
+        with suppress(RuntimeError):  # the loop was closed, and nobody awaits it
+            loop.call_soon_threadsafe(ended.set_result, None)
+
     # Not in the loop's default executor: aiohttp looks up names there, so attempts in all of its threads would wait
-    # for ever, each for a connection that waits for a thread.
-    executor = concurrent.futures.ThreadPoolExecutor(1, "attempt_auth")
-    worker = asyncio.get_running_loop().run_in_executor(executor, auth.attempt_auth)
-    executor.shutdown(wait=False)
+    # for ever, each for a connection that waits for a thread. Nor in one whose threads a program that ends waits for.
+    threading.Thread(target=contextvars.copy_context().run, args=(run,), name="attempt_auth", daemon=True).start()
     try:
-        await asyncio.wait([worker])
-    finally:
-        while not worker.done():
+        await asyncio.wait([ended])
+        return outcome.pop().result()  # an error that leads back to itself would outlive its last use
+    except asyncio.CancelledError:
+        stop.set_result(None)
+        while not ended.done():
             auth.cancel()  # again and again: before the attempt has begun it does nothing
-            await asyncio.wait([worker], timeout=_LOOK)
-        worker.exception()  # or asyncio would complain of an error that nobody has looked at
-    return worker.result()
+            with suppress(asyncio.CancelledError):  # once is enough
+                await asyncio.wait([ended], timeout=_LOOK)
+        raise
+    except GeneratorExit:  # the loop was closed, and nothing can be awaited
+        auth.cancel()
+        raise
 
 
 def check_answer(status: int, headers: Mapping[str, str], body: bytes | str) -> dict[str, Any]:
@@ -74,9 +99,12 @@ def check_answer(status: int, headers: Mapping[str, str], body: bytes | str) -> 
     Raises:
         MatrixError: the answer is no success; with its status, body and the seconds of its ``Retry-After``.
         ServerProtocolError: a success whose body is no JSON object.
+        TypeError: ``body`` is neither bytes nor str.
     """
+    if not isinstance(body, (bytes, str)):
+        raise type_error("body", "the bytes or the text of the answer", body)
     content = body.encode(errors="replace") if isinstance(body, str) else body
-    return _check_answer(Answer(status, headers, content), "the", "request")
+    return _check_answer(Answer(status, CaseInsensitiveDict(headers), content), "the", "request")
 
 
 def from_coroutine(
@@ -114,7 +142,7 @@ def from_coroutine(
         except InteractiveAuthError:  # some are TimeoutErrors, too, and mean what they say
             raise
         except unanswered as error:
-            reason = reason_of(error, math.inf)
+            reason = reason_of(TimeoutError() if isinstance(error, asyncio.TimeoutError) else error, math.inf)
         raise HomeserverConnectionError(f"the request got no answer: {reason}")
 
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -141,15 +169,19 @@ def _run(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> 
     except RuntimeError:  # the loop is closed
         coroutine.close()
         raise AuthCancelledError(_CLOSED) from None
+    awaited = {future, _stop.get(future)}
     try:
-        while not concurrent.futures.wait([future], _LOOK).done:
+        while not concurrent.futures.wait(awaited, _LOOK, concurrent.futures.FIRST_COMPLETED).done:
             if loop.is_closed():
                 if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
                     coroutine.close()  # it never began, of which Python would warn
                 raise AuthCancelledError(_CLOSED)
+        if not future.done():
+            raise AuthCancelledError("the task that awaited the attempt was cancelled")
         return future.result()
     except concurrent.futures.CancelledError:
-        raise AuthCancelledError("the request was cancelled in the event loop") from None
+        raise AuthCancelledError("what the attempt waited for was cancelled in the event loop") from None
     finally:
         if not loop.is_closed():
             future.cancel()
+        del awaited, future  # as above

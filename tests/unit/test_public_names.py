@@ -120,7 +120,7 @@ def test_unknown_name() -> None:
         interactive_auth.Server  # noqa: B018 (the look-up is what is tested)
 
 
-@pytest.mark.parametrize("name", ["console", "handlers"])
+@pytest.mark.parametrize("name", ["bots", "console", "handlers"])
 def test_rooms_open_when_they_are_first_asked_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The modules that not every program needs are attributes of the package all the same."""
     module = getattr(interactive_auth, name)
