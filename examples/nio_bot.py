@@ -10,20 +10,14 @@ each server and device of the room would keep it. The private cross-signing keys
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import json
-import secrets
 import sys
-import tempfile
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import nio  # type: ignore[import-untyped]
 from aiohttp import ClientError
-from cross_signing import cross_signing_keys
-from throwaway_synapse import Synapse, SynapseError, throwaway_synapse
+from bot_stage import cross_signing_keys, main, read_secret, say, until_first
 
 from interactive_auth import InteractiveAuth, InteractiveAuthError, MatrixError, Stage, bots
 
@@ -67,8 +61,8 @@ class Bot:
 
         async def ask_owner(stage: Stage) -> None:  # the answer is submitted by on_message
             self.auth = auth
-            problem = f" The homeserver refused my password: {stage.error}" if stage.error else ""
-            await self.tell(f"May I {what}? Say !approve or !cancel.{problem}")
+            problem = f"The homeserver refused my password: {stage.error}. " if stage.error else ""
+            await self.tell(f"{problem}May I {what}? Say !approve or !cancel.")
 
         stages = {"m.login.password": bots.from_coroutine(ask_owner)}
         auth = InteractiveAuth(bots.from_coroutine(send, (ClientError,)), stages, poll_interval=60, poll_timeout=3600)
@@ -83,41 +77,33 @@ class Bot:
 
     async def on_message(self, room: nio.MatrixRoom, event: nio.RoomMessageText) -> None:
         """Obey the owner, and nobody else, in the direct room, and nowhere else."""
-        if (room.room_id, event.sender) != (self.room_id, self.owner) or self.auth is None:
+        if (room.room_id, event.sender) != (self.room_id, self.owner):
             return
-        if event.body in ("!approve", "!cancel"):
-            auth, self.auth = self.auth, None  # one approval is for one answer
-            if event.body == "!approve":
+        if self.auth is None or event.body not in ("!approve", "!cancel"):
+            await self.tell("I ask when there is something to !approve or to !cancel, and know nothing else.")
+        elif event.body == "!cancel":
+            self.auth.cancel()
+        else:
+            try:
                 user = {"type": "m.id.user", "user": self.client.user_id}
-                password = json.loads(self.file.read_text())["password"]
-                auth.submit_auth_dict({"type": "m.login.password", "identifier": user, "password": password})
+                answer = {"identifier": user, "password": read_secret(self.file, "password")}
+                self.auth.submit_auth_dict({"type": "m.login.password", **answer})
+            except (OSError, ValueError, RuntimeError) as error:  # the last if the attempt has just ended
+                await self.tell(f"I have nothing to submit: {error}")
             else:
-                auth.cancel()
+                self.auth = None  # one approval is for one answer
 
     async def tell(self, text: str) -> None:
         """Write to the owner."""
-        print(f"bot: {text}", flush=True)
+        say(f"bot: {text}")
         content = {"msgtype": "m.notice", "body": text}
         good(await self.client.room_send(self.room_id, "m.room.message", content))
-
-
-async def until_first(*work: Coroutine[Any, Any, None]) -> None:
-    """Run all of these until the first one ends, and see it end well."""
-    tasks = [asyncio.ensure_future(each) for each in work]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-    for task in done:
-        task.result()
 
 
 async def run_bot(base_url: str, owner: str, file: Path) -> None:
     """Run the bot until its work is done."""
     client = nio.AsyncClient(base_url)
-    client.access_token = json.loads(file.read_text())["access_token"]
+    client.access_token = read_secret(file, "access_token")
     bot = Bot(client, owner, file)
     client.add_event_callback(bot.on_message, nio.RoomMessageText)
     try:
@@ -126,64 +112,5 @@ async def run_bot(base_url: str, owner: str, file: Path) -> None:
         await client.close()
 
 
-async def play_owner(base_url: str, access_token: str, bot: str) -> None:
-    """Approve of whatever the bot asks for."""
-    client = nio.AsyncClient(base_url)
-    client.access_token = access_token
-
-    async def on_invite(room: nio.MatrixRoom, event: nio.InviteMemberEvent) -> None:
-        if event.sender == bot and event.membership == "invite":
-            good(await client.join(room.room_id))
-
-    async def on_message(room: nio.MatrixRoom, event: nio.RoomMessageNotice) -> None:
-        if event.sender == bot and "!approve" in event.body:
-            print("owner: !approve", flush=True)
-            content = {"msgtype": "m.text", "body": "!approve"}
-            good(await client.room_send(room.room_id, "m.room.message", content))
-
-    client.add_event_callback(on_invite, nio.InviteMemberEvent)
-    client.add_event_callback(on_message, nio.RoomMessageNotice)
-    try:
-        await client.sync_forever(30000)
-    finally:
-        await client.close()
-
-
-async def on_throwaway_synapse(synapse: Synapse, folder: Path) -> None:
-    """Run the bot among accounts made for this, one device of its account being of old."""
-    password = secrets.token_urlsafe()
-    synapse.add_user("bot", password)
-    user = {"type": "m.id.user", "user": "bot"}
-    login = {"type": "m.login.password", "identifier": user, "password": password}
-    bot = synapse.call("POST", "/_matrix/client/v3/login", login)
-    owner = synapse.add_user("owner", secrets.token_urlsafe())
-    file = folder / "bot.json"
-    file.write_text(json.dumps({"access_token": bot["access_token"], "password": password}))
-    owner_played = play_owner(synapse.base_url, owner["access_token"], bot["user_id"])
-    await until_first(run_bot(synapse.base_url, owner["user_id"], file), owner_played)
-
-
-def main() -> str | None:
-    """Return the reason why nothing came of it, None if all is well."""
-    parser = argparse.ArgumentParser(description="Log out a bot's other devices, and set up cross-signing for it.")
-    parser.add_argument("--homeserver", metavar="URL", help="the bot's; a Synapse is started if not given")
-    parser.add_argument("--owner", metavar="USER_ID", help="who has to approve")
-    parser.add_argument("file", nargs="?", type=Path, help="the bot's access token and password, in JSON")
-    options = parser.parse_args()
-    if options.homeserver and not (options.owner and options.file):
-        parser.error("with --homeserver, --owner and the file are needed")
-    try:
-        if options.homeserver:
-            asyncio.run(run_bot(options.homeserver, options.owner, options.file))
-        else:
-            with throwaway_synapse() as synapse, tempfile.TemporaryDirectory() as folder:
-                asyncio.run(on_throwaway_synapse(synapse, Path(folder)))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (InteractiveAuthError, SynapseError, OSError) as error:
-        return f"nio_bot.py: {error}"
-    return None
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(run_bot, ClientError))

@@ -1,0 +1,199 @@
+"""What the bots of these examples stand on: their arguments, their keys, and a Synapse where their owner is played.
+
+What must not be here: any bot, and anything about authentication but the keys that are uploaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from signedjson import key as ed25519
+from signedjson.sign import sign_json
+from throwaway_synapse import Synapse, SynapseError, throwaway_synapse
+
+from interactive_auth import InteractiveAuthError
+
+#: Takes the homeserver's address, the owner's user id, and the file with the bot's secrets.
+RunBot = Callable[[str, str, Path], Coroutine[Any, Any, None]]
+
+API = "/_matrix/client/v3"
+USAGES = ("master", "self_signing", "user_signing")
+#: kill, and a terminal that is closed (which Windows does not tell), end a program as Ctrl-C does.
+STOPS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
+
+def say(text: str) -> None:
+    """Print at once, and without anything that a terminal would obey: some of the text is a server's."""
+    print("".join(c if c.isprintable() else "?" for c in text), flush=True)
+
+
+def read_secret(file: Path, name: str) -> str:
+    """Return one of the bot's secrets, as the file has it now.
+
+    Raises:
+        ValueError: there is no such secret in it.
+        OSError: it cannot be read.
+    """
+    content = json.loads(file.read_text())
+    secret = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(secret, str):
+        raise ValueError(f"{file.name} has no {name}")
+    return secret
+
+
+def cross_signing_keys(user_id: str, path: Path) -> dict[str, Any]:
+    """Return the public keys to upload; the private ones stay in the file, which is made if it is not there."""
+    if not path.exists():
+        with open(path, "x", opener=partial(os.open, mode=0o600)) as file:
+            ed25519.write_signing_keys(file, [ed25519.generate_signing_key(usage) for usage in USAGES])
+    with open(path) as file:
+        private = dict(zip(USAGES, ed25519.read_signing_keys(file), strict=True))
+    public = {usage: ed25519.encode_verify_key_base64(ed25519.get_verify_key(key)) for usage, key in private.items()}
+    private["master"].version = public["master"]  # a signature is named by the public key
+    keys: dict[str, Any] = {}
+    for usage, text in public.items():
+        key = {"user_id": user_id, "usage": [usage], "keys": {f"ed25519:{text}": text}}
+        keys[f"{usage}_key"] = key if usage == "master" else sign_json(key, user_id, private["master"])
+    return keys
+
+
+async def until_first(*work: Awaitable[None]) -> None:
+    """Run all of these until the first one ends, and see it end well."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in done:
+        task.result()
+
+
+class Person:
+    """Somebody in a chat of a throwaway Synapse; goes into every room that the invitation is to.
+
+    Attributes:
+        user_id: who it is.
+    """
+
+    def __init__(self, synapse: Synapse, username: str) -> None:
+        account = synapse.add_user(username, secrets.token_urlsafe())
+        self.user_id: str = account["user_id"]
+        self._call = partial(synapse.call, access_token=account["access_token"])
+        self._since: str = self._call("GET", f"{API}/sync")["next_batch"]
+
+    def hear(self, milliseconds: int = 200) -> Iterator[tuple[str, str, str]]:
+        """Yield the room, the sender and the text of what others have said since the last call, or say soon."""
+        answer = self._call("GET", f"{API}/sync?timeout={milliseconds}&since={quote(self._since)}")
+        self._since = answer["next_batch"]
+        rooms = answer.get("rooms", {})
+        for room_id in rooms.get("invite", {}):
+            self.join(room_id)
+        for room_id, room in rooms.get("join", {}).items():
+            for event in room["timeline"]["events"]:
+                if event["type"] == "m.room.message" and event["sender"] != self.user_id:
+                    yield room_id, event["sender"], event["content"]["body"]
+
+    def make_room(self, *others: str) -> str:
+        """Make a room, invite others, and return its id."""
+        room_id: str = self._call("POST", f"{API}/createRoom", {"invite": others})["room_id"]
+        return room_id
+
+    def invite(self, room_id: str, user_id: str) -> None:
+        """Invite somebody."""
+        self._call("POST", f"{API}/rooms/{quote(room_id)}/invite", {"user_id": user_id})
+
+    def join(self, room_id: str) -> None:
+        """Go into a room."""
+        self._call("POST", f"{API}/rooms/{quote(room_id)}/join", {})
+
+    def say(self, room_id: str, text: str) -> None:
+        """Write into a room."""
+        path = f"{API}/rooms/{quote(room_id)}/send/m.room.message/{secrets.token_hex()}"
+        self._call("PUT", path, {"msgtype": "m.text", "body": text})
+
+
+def play_owner(owner: Person, over: threading.Event) -> None:
+    """Approve of whatever is asked, until it is over."""
+    while not over.is_set():
+        for room_id, _, text in owner.hear():
+            if "!approve" in text:
+                say("owner: !approve")
+                owner.say(room_id, "!approve")
+
+
+def add_bot(synapse: Synapse, username: str, file: Path) -> dict[str, Any]:
+    """Make an account with a stale device and with cross-signing keys that are lost, and return the bot's login.
+
+    The homeserver wants authentication for keys only if there are others already.
+    """
+    password = secrets.token_urlsafe()
+    stale = synapse.add_user(username, password)
+    lost = cross_signing_keys(stale["user_id"], file.with_name(f"{file.name}.lost"))
+    synapse.call("POST", f"{API}/keys/device_signing/upload", lost, access_token=stale["access_token"])
+    user = {"type": "m.id.user", "user": username}
+    login = {"type": "m.login.password", "identifier": user, "password": password}
+    account = synapse.call("POST", f"{API}/login", login)
+    file.write_text(json.dumps({"access_token": account["access_token"], "password": password}))
+    return account
+
+
+async def on_throwaway_synapse(run_bot: RunBot, synapse: Synapse, file: Path) -> None:
+    """Run the bot among accounts made for this."""
+    add_bot(synapse, "bot", file)
+    owner = Person(synapse, "owner")
+    over = threading.Event()
+    try:
+        await until_first(run_bot(synapse.base_url, owner.user_id, file), asyncio.to_thread(play_owner, owner, over))
+    finally:
+        over.set()
+
+
+def main(run_bot: RunBot, *errors: type[Exception]) -> str | None:
+    """Run a bot as a program.
+
+    Args:
+        run_bot: the bot.
+        errors: what its client library raises, to be told in one line.
+
+    Returns:
+        The reason why nothing came of it, None if all is well.
+    """
+    program = Path(sys.argv[0]).name
+    expected: tuple[type[Exception], ...] = (InteractiveAuthError, SynapseError, OSError, ValueError, *errors)
+    parser = argparse.ArgumentParser(description="Log out a bot's other devices, and set up cross-signing for it.")
+    parser.add_argument("--homeserver", metavar="URL", help="the bot's; a Synapse is started if not given")
+    parser.add_argument("--owner", metavar="USER_ID", help="who has to approve")
+    parser.add_argument("file", nargs="?", type=Path, help="the bot's access token and password, in JSON")
+    options = parser.parse_args()
+    if options.homeserver and not (options.owner and options.file):
+        parser.error("with --homeserver, --owner and the file are needed")
+    for stop in STOPS:
+        if signal.getsignal(stop) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(stop, signal.default_int_handler)
+    try:
+        if options.homeserver:
+            asyncio.run(run_bot(options.homeserver.rstrip("/"), options.owner, options.file))
+        else:
+            with throwaway_synapse() as synapse, tempfile.TemporaryDirectory() as folder:
+                asyncio.run(on_throwaway_synapse(run_bot, synapse, Path(folder) / "bot.json"))
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except expected as error:
+        return f"{program}: {error}"
+    return None

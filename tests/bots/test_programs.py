@@ -1,0 +1,108 @@
+"""The bots as programs: what they print, and how they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Account, Owner
+    from throwaway_synapse import Synapse
+
+    Begin = Callable[..., subprocess.Popen[str]]
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+#: Seconds that a program may take; one that hangs is killed then.
+PATIENCE = 120.0
+
+
+@pytest.fixture
+def begin(program: str, tmp_path: Path) -> Iterator[Begin]:
+    """Start the bot's program with arguments; a coroutine that it leaves unawaited is an error that it prints."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str | Path) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error::RuntimeWarning", str(EXAMPLES / f"{program}.py"), *map(str, arguments)],
+            env={**os.environ, "TMPDIR": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # without the terminal of whoever runs the tests
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+    assert list(folder.iterdir()) == []
+
+
+def test_without_arguments(begin: Begin) -> None:
+    """It starts a Synapse, asks an owner who is played, does both of its works, and leaves nothing behind."""
+    program = begin()
+    output, errors = program.communicate(timeout=PATIENCE)
+
+    lines = output.splitlines()
+    device = lines[0].partition("May I log out ")[2].partition("?")[0]
+    assert (program.returncode, errors) == (0, "")
+    assert device.isalnum()
+    assert lines == [
+        f"bot: May I log out {device}? Say !approve or !cancel.",
+        "owner: !approve",
+        f"bot: Done: log out {device}",
+        "bot: May I set up cross-signing? Say !approve or !cancel.",
+        "owner: !approve",
+        "bot: Done: set up cross-signing",
+    ]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_while_it_waits(
+    begin: Begin, program: str, synapse: Synapse, account: Account, owner: Owner, stop: signal.Signals
+) -> None:
+    """Ctrl-C and kill end it with 130 and one line, while the owner thinks; nothing has changed."""
+    running = begin("--homeserver", synapse.base_url, "--owner", owner.user_id, account.file)
+    owner.wait_for("May I log out")
+    running.send_signal(stop)
+    _, errors = running.communicate(timeout=PATIENCE)
+
+    assert (running.returncode, errors) == (130, f"{program}.py: interrupted\n")
+    assert len(account.stale_devices()) == 1
+
+
+def test_an_access_token_that_is_none(
+    begin: Begin, program: str, synapse: Synapse, account: Account, owner: Owner
+) -> None:
+    """What the homeserver says of the bot's access token is the last line, after what the client library logs."""
+    account.write(access_token="none", password="")
+
+    ended = begin("--homeserver", synapse.base_url, "--owner", owner.user_id, account.file)
+    _, errors = ended.communicate(timeout=PATIENCE)
+
+    last = errors.splitlines()[-1]
+    assert ended.returncode == 1
+    assert last.startswith(f"{program}.py: ")
+    assert "Invalid access token" in last
+
+
+@pytest.mark.parametrize("program", ["mautrix_bot"])  # for both alike, and the quicker of them to start
+def test_an_owner_is_needed(begin: Begin, account: Account) -> None:
+    """With a homeserver of one's own, the bot must be told whom to obey."""
+    ended = begin("--homeserver", "http://127.0.0.1:1", account.file)
+    _, errors = ended.communicate(timeout=PATIENCE)
+
+    assert ended.returncode == 2
+    assert "--owner and the file are needed" in errors
