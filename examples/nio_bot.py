@@ -13,10 +13,10 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nio  # type: ignore[import-untyped]
-from aiohttp import ClientError
+from aiohttp import ClientError, ClientResponse
 from bot_stage import cross_signing_keys, main, read_secret, say, until_first
 
 from interactive_auth import InteractiveAuth, InteractiveAuthError, MatrixError, Stage, bots
@@ -25,8 +25,8 @@ from interactive_auth import InteractiveAuth, InteractiveAuthError, MatrixError,
 def good(response: nio.Response) -> Any:
     """Raise the errors that nio returns."""
     if isinstance(response, nio.ErrorResponse):
-        status = response.transport_response.status
-        raise MatrixError(status, {"errcode": response.status_code, "error": response.message})
+        http = cast("ClientResponse", response.transport_response)
+        raise MatrixError(http.status, {"errcode": response.status_code, "error": response.message})
     return response
 
 
@@ -75,13 +75,14 @@ class Bot:
         finally:
             self.auth = None
 
-    async def on_message(self, room: nio.MatrixRoom, event: nio.RoomMessageText) -> None:
+    async def on_message(self, room: nio.MatrixRoom, event: nio.Event) -> None:
         """Obey the owner, and nobody else, in the direct room, and nowhere else."""
         if (room.room_id, event.sender) != (self.room_id, self.owner):
             return
-        if self.auth is None or event.body not in ("!approve", "!cancel"):
+        said = getattr(event, "body", None)
+        if self.auth is None or said not in ("!approve", "!cancel"):
             await self.tell("I ask when there is something to !approve or to !cancel, and know nothing else.")
-        elif event.body == "!cancel":
+        elif said == "!cancel":
             self.auth.cancel()
         else:
             try:
