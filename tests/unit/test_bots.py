@@ -37,6 +37,8 @@ NewAuth = Callable[..., InteractiveAuth[Any]]
 PASSWORD = {"type": "m.login.password"}
 #: Seconds; longer than anything takes that works, so that what hangs fails.
 PATIENCE = 20.0
+#: Seconds between polls; so many that none comes.
+NEVER = 200.0
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +143,7 @@ def test_what_is_submitted_in_the_loop_ends_the_attempt(server: ScriptedServer, 
 
     async def bot() -> dict[str, Any]:
         question = Question()
-        auth = InteractiveAuth(server, {"m.login.password": question}, poll_interval=PATIENCE)
+        auth = InteractiveAuth(server, {"m.login.password": question}, poll_interval=NEVER)
         attempt = asyncio.ensure_future(bots.attempt_auth(auth))
         await question.asked.wait()
         auth.submit_auth_dict(PASSWORD)
@@ -160,7 +162,7 @@ def test_what_is_cancelled_in_the_loop_ends_the_attempt(server: ScriptedServer, 
 
     async def bot() -> None:
         question = Question()
-        auth = InteractiveAuth(server, {"m.login.password": question}, poll_interval=PATIENCE)
+        auth = InteractiveAuth(server, {"m.login.password": question}, poll_interval=NEVER)
         attempt = asyncio.ensure_future(bots.attempt_auth(auth))
         await question.asked.wait()
         auth.cancel()
@@ -242,7 +244,7 @@ def test_a_second_attempt_does_not_disturb_the_first(server: ScriptedServer, cha
 
     async def bot() -> dict[str, Any]:
         question = Question()
-        auth = InteractiveAuth(server, {"m.login.password": question}, poll_interval=PATIENCE)
+        auth = InteractiveAuth(server, {"m.login.password": question}, poll_interval=NEVER)
         attempt = asyncio.ensure_future(bots.attempt_auth(auth))
         await question.asked.wait()
         with pytest.raises(RuntimeError, match="running already"):
@@ -261,7 +263,7 @@ def test_a_cancelled_task_ends_the_waiting_attempt(server: ScriptedServer, chall
 
     async def bot() -> dict[str, Any]:
         question = Question()
-        auth = InteractiveAuth(server, {"m.login.password": question}, poll_interval=PATIENCE)
+        auth = InteractiveAuth(server, {"m.login.password": question}, poll_interval=NEVER)
         attempt = asyncio.ensure_future(bots.attempt_auth(auth))
         await question.asked.wait()
         attempt.cancel()
@@ -340,7 +342,7 @@ def test_a_coroutine_that_is_closed_ends_the_attempt(server: ScriptedServer, cha
 
     async def begin() -> Coroutine[Any, Any, Any]:
         question = Question()
-        auth = InteractiveAuth(server, {"m.login.password": question}, poll_interval=PATIENCE)
+        auth = InteractiveAuth(server, {"m.login.password": question}, poll_interval=NEVER)
         attempt = bots.attempt_auth(auth)
         attempt.send(None)  # as a task does
         await question.asked.wait()
