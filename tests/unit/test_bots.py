@@ -381,6 +381,13 @@ def test_context_variables_reach_both_sides() -> None:
     assert seen == [(False, 7), (True, 7)]
 
 
+def test_a_program_that_ends_does_not_wait_for_the_thread(server: ScriptedServer, new_auth: NewAuth) -> None:
+    """Where nobody cancels an attempt at the end of a program, its thread ends with the program."""
+    server.will(lambda auth: threading.current_thread().daemon)
+
+    assert run(bots.attempt_auth(new_auth())) is True
+
+
 def test_coroutines_serve_in_every_place(server: ScriptedServer, challenge: Challenge) -> None:
     """Requests, token requests and callbacks may all be coroutine functions, in a thread of the bot's own, too."""
     asked: list[tuple[Any, ...]] = []
