@@ -124,21 +124,18 @@ def test_others_and_elsewhere_are_not_heard(
     assert len(account.stale_devices()) == 1
 
 
-@pytest.mark.parametrize("fault", [None, 502])
-def test_a_fault_in_the_middle_is_survived(
-    start: Start, account: Account, owner: Owner, wire: Wire, fault: int | None
-) -> None:
-    """A connection that breaks, or a gateway that fails, before the question and after the answer, is not noticed."""
-    wire.faults.append(fault)
+def test_faults_in_the_middle_are_survived(start: Start, account: Account, owner: Owner, wire: Wire) -> None:
+    """A connection that breaks before the question, and a gateway that fails after the answer, are not noticed."""
+    wire.faults.append(None)
 
     bot = start(wire.base_url)
     owner.wait_for("May I log out")
-    wire.faults.append(fault)
+    wire.faults.append(502)
     owner.tell("!approve")
     owner.wait_for("May I set up cross-signing")
     owner.tell("!approve")
     bot.result(PATIENCE)
 
-    assert wire.failed == [fault, fault]
+    assert wire.failed == [None, 502]
     assert sum("May I log out" in text for text in owner.heard) == 1
     assert account.stale_devices() == []
