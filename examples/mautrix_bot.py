@@ -36,7 +36,6 @@ class Bot:
     async def work(self) -> None:
         """Do what has to be done, one thing after the other."""
         me = await self.client.whoami()
-        self.client.mxid = me.user_id
         self.room_id = await self.client.create_room(is_direct=True, invitees=[self.owner])
         devices = (await self.client.api.request(Method.GET, Endpoint.v3.devices))["devices"]
         stale = [device["device_id"] for device in devices if device["device_id"] != me.device_id]
@@ -102,8 +101,14 @@ async def run_bot(base_url: str, owner: str, file: Path) -> None:
     client = Client(base_url=base_url, token=read_secret(file, "access_token"))
     bot = Bot(client, owner, file)
     client.add_event_handler(EventType.ROOM_MESSAGE, bot.on_message)
+
+    async def listen() -> None:
+        await client.start(None)
+        raise MatrixError("the sync has ended")  # mautrix only logs why
+
     try:
-        await until_first(bot.work(), client.start(None))
+        client.mxid = (await client.whoami()).user_id
+        await until_first(bot.work(), listen())
     finally:
         client.stop()
         await client.api.session.close()
