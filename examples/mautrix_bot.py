@@ -10,6 +10,7 @@ each server and device of the room would keep it. The private cross-signing keys
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ async def run_bot(base_url: str, owner: str, file: Path) -> None:
     client.add_event_handler(EventType.ROOM_MESSAGE, bot.on_message)
 
     async def listen() -> None:
-        await client.start(None)
+        await asyncio.wait([client.start(None)])
         raise MatrixError("the sync has ended")  # mautrix only logs why
 
     try:
