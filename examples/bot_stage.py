@@ -1,6 +1,6 @@
-"""What the bots of these examples stand on: their arguments, their keys, and a Synapse where their owner is played.
+"""What the bots of these examples stand on: their arguments, and a Synapse where their owner is played.
 
-What must not be here: any bot, and anything about authentication but the keys that are uploaded.
+What must not be here: any bot, and anything about authentication.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import secrets
 import signal
 import sys
@@ -20,8 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from signedjson import key as ed25519
-from signedjson.sign import sign_json
+from _common import say
+from cross_signing import cross_signing_keys
 from throwaway_synapse import Synapse, SynapseError, throwaway_synapse
 
 from interactive_auth import InteractiveAuthError
@@ -30,14 +29,8 @@ from interactive_auth import InteractiveAuthError
 RunBot = Callable[[str, str, Path], Coroutine[Any, Any, None]]
 
 API = "/_matrix/client/v3"
-USAGES = ("master", "self_signing", "user_signing")
 #: kill, and a terminal that is closed (which Windows does not tell), end a program as Ctrl-C does.
 STOPS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-
-
-def say(text: str) -> None:
-    """Print at once, and without anything that a terminal would obey: some of the text is a server's."""
-    print("".join(c if c.isprintable() else "?" for c in text), flush=True)
 
 
 def read_secret(file: Path, name: str) -> str:
@@ -52,22 +45,6 @@ def read_secret(file: Path, name: str) -> str:
     if not isinstance(secret, str):
         raise ValueError(f"{file.name} has no {name}")
     return secret
-
-
-def cross_signing_keys(user_id: str, path: Path) -> dict[str, Any]:
-    """Return the public keys to upload; the private ones stay in the file, which is made if it is not there."""
-    if not path.exists():
-        with open(path, "x", opener=partial(os.open, mode=0o600)) as file:
-            ed25519.write_signing_keys(file, [ed25519.generate_signing_key(usage) for usage in USAGES])
-    with open(path) as file:
-        private = dict(zip(USAGES, ed25519.read_signing_keys(file), strict=True))
-    public = {usage: ed25519.encode_verify_key_base64(ed25519.get_verify_key(key)) for usage, key in private.items()}
-    private["master"].version = public["master"]  # a signature is named by the public key
-    keys: dict[str, Any] = {}
-    for usage, text in public.items():
-        key = {"user_id": user_id, "usage": [usage], "keys": {f"ed25519:{text}": text}}
-        keys[f"{usage}_key"] = key if usage == "master" else sign_json(key, user_id, private["master"])
-    return keys
 
 
 async def until_first(*work: Awaitable[None]) -> None:

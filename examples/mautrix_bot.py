@@ -15,8 +15,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from _common import say
 from aiohttp import ClientError
-from bot_stage import cross_signing_keys, main, read_secret, say, until_first
+from bot_stage import main, read_secret, until_first
+from cross_signing import cross_signing_keys
 from mautrix.api import Method
 from mautrix.api import Path as Endpoint
 from mautrix.client import Client

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import nio  # type: ignore[import-untyped]
+from _common import say
 from aiohttp import ClientError, ClientResponse
-from bot_stage import cross_signing_keys, main, read_secret, say, until_first
+from bot_stage import main, read_secret, until_first
+from cross_signing import cross_signing_keys
 
 from interactive_auth import InteractiveAuth, InteractiveAuthError, MatrixError, Stage, bots
 

@@ -7,7 +7,8 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 import pytest
-from bot_stage import API, Person, cross_signing_keys
+from bot_stage import API, Person
+from cross_signing import cross_signing_keys
 
 from interactive_auth import AuthCancelledError, StageFailedError
 

@@ -14,5 +14,5 @@ def test_every_example_is_listed() -> None:
 
     there = {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".ipynb")}
 
-    assert there - set(rows) == set()
+    assert set(rows) == there
     assert len(rows) == len(set(rows))
