@@ -15,6 +15,8 @@ from ._types import RetryPolicy
 _FIRST_WAIT = 0.5
 #: Seconds assumed for a 429 that states no delay (Continuwuity, Tuwunel); each further one doubles it.
 _FIRST_LIMIT = 2.0
+#: As many 429s of one request are waited for; a server that says "again in 0 seconds" each time would go on for ever.
+_MOST_LIMITS = 20
 #: No exponent beyond it: the waits are long past any limit by then.
 _MOST_DOUBLINGS = 30
 
@@ -31,6 +33,7 @@ class Retries:
         self._first: Exception | None = None
         self._troubles = 0
         self._limits = 0
+        self._limited = 0
 
     def wait_after(self, reply: Reply, error: Exception) -> float:
         """Return the seconds to wait before the request is sent again.
@@ -40,14 +43,15 @@ class Retries:
             error: the answer.
 
         Raises:
-            Exception: ``error`` itself if it is not one to try again after, or a wait for it would be too long;
-                the first of the connection troubles if there were too many.
+            Exception: ``error`` itself if it is not one to try again after, or a wait for it would be too long, or
+                one too many; the first of the connection troubles if there were too many.
         """
         if self._policy is None or reply not in (Reply.RATE_LIMITED, Reply.TRANSIENT):
             raise error
         if reply is Reply.RATE_LIMITED:
             wait = self.limit_wait(error)
-            if wait > self._policy.max_wait:
+            self._limited += 1
+            if wait > self._policy.max_wait or self._limited > _MOST_LIMITS:
                 raise error
             return wait
         self._first = self._first or error

@@ -1,0 +1,35 @@
+"""Single answers that once hurt: each was found by the exchanges of tests/hostile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from interactive_auth import InteractiveAuth, MatrixError
+
+if TYPE_CHECKING:
+    from conftest import ScriptedServer
+
+    NewAuth = Callable[..., InteractiveAuth[Any]]
+
+
+def test_token_request_that_is_told_to_wait_for_ever(
+    new_auth: NewAuth, server: ScriptedServer, challenge: Callable[..., MatrixError]
+) -> None:
+    """A token request that is answered "again in 0 seconds" each time ends with that answer, after 20 repetitions."""
+    asked: list[int] = []
+
+    def request_email_token(email: str, secret: str, send_attempt: int, session: str | None) -> dict[str, Any]:
+        asked.append(send_attempt)
+        assert len(asked) < 100, "requests without end"
+        raise MatrixError(429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 0})
+
+    server.will(challenge(["m.login.email.identity"]))
+    auth = new_auth(inputs={"email_address": "alice@example.org"}, request_email_token=request_email_token)
+
+    with pytest.raises(MatrixError, match="M_LIMIT_EXCEEDED"):
+        auth.attempt_auth()
+
+    assert asked == [1] * 21
