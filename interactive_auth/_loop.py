@@ -100,10 +100,7 @@ class Attempt(Generic[T]):
         retries = Retries(self._shared.retry)
         while True:
             self._handover.check()
-            if self._idle >= _MOST_IDLE:
-                raise ServerProtocolError(
-                    f"{self._idle} requests in a row have brought the authentication no nearer to its end"
-                ) from self._error
+            self._check_progress()
             self._set_busy(True)
             try:
                 reply, error = self._shared.exchange(auth, submitted)
@@ -117,6 +114,12 @@ class Attempt(Generic[T]):
             if reply in _UNDECIDED or reply is Reply.SESSION_LOST:
                 return reply
             self._shared.pause(retries.wait_after(reply, error))
+
+    def _check_progress(self) -> None:
+        if self._idle >= _MOST_IDLE:
+            raise ServerProtocolError(
+                f"{self._idle} requests in a row have brought the authentication no nearer to its end"
+            ) from self._error
 
     def _set_busy(self, busy: bool) -> None:
         if self._shared.busy_changed is not None:
@@ -149,8 +152,11 @@ class Attempt(Generic[T]):
             self._ask(stage)
             submission = self._handover.take_submission()
         if submission is None or submission.background:
+            self._check_progress()
             outcome = self._wait(stage, submission)
             if not isinstance(outcome, Submission):
+                # A server may open a new stage for each that it completes, and with each the time begins anew.
+                self._idle += 1
                 return outcome
             submission = outcome
         return self._submit(stage, submission)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from interactive_auth import InteractiveAuth, MatrixError
+from interactive_auth import InteractiveAuth, MatrixError, ServerProtocolError
 
 if TYPE_CHECKING:
-    from conftest import ScriptedServer
+    from conftest import ScriptedServer, ScriptedUser
 
     NewAuth = Callable[..., InteractiveAuth[Any]]
 
@@ -33,3 +33,20 @@ def test_token_request_that_is_told_to_wait_for_ever(
         auth.attempt_auth()
 
     assert asked == [1] * 21
+
+
+def test_a_new_stage_for_each_that_is_done(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
+    """A server whose every poll completes the stage that is awaited, and opens another one, is given up."""
+
+    def another(_auth: object) -> MatrixError:
+        number = len(server.sent)
+        body = {"session": "S1", "flows": [{"stages": [f"stage-{number}"]}], "completed": [f"stage-{number - 1}"]}
+        return MatrixError(401, body)
+
+    server.then_always(another)
+    user.then_always(None)
+
+    with pytest.raises(ServerProtocolError, match="no nearer to its end"):
+        new_auth().attempt_auth()
+
+    assert len(server.sent) == 21
