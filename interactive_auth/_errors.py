@@ -147,7 +147,7 @@ class MatrixError(InteractiveAuthError):
         self._context = ""
         self._redirect: str | None = None
         session = self.data.get("session")
-        self._sent: tuple[object, ...] = (session,) if session else ()
+        self._sent: tuple[object, ...] = (session,) if isinstance(session, str) else ()
 
     @property
     def body_retry_after(self) -> float | None:

@@ -50,3 +50,16 @@ def test_a_new_stage_for_each_that_is_done(new_auth: NewAuth, server: ScriptedSe
         new_auth().attempt_auth()
 
     assert len(server.sent) == 21
+
+
+def test_session_that_is_nested_deeply(new_auth: NewAuth, server: ScriptedServer) -> None:
+    """A session that is no text is no secret, however deeply it is nested: the error can be shown."""
+    session: Any = []
+    for _ in range(5000):
+        session = [session]
+    server.will(MatrixError(400, {"errcode": "M_UNKNOWN", "session": session}))
+
+    with pytest.raises(MatrixError) as caught:
+        new_auth().attempt_auth()
+
+    assert repr(caught.value) == "<MatrixError 400 M_UNKNOWN>"
