@@ -11,6 +11,9 @@ from typing import Any
 from ._errors import ServerProtocolError, is_text
 from ._types import AuthType
 
+#: RFC 9110, section 4.1: longer ones need not be understood by any server.
+_LONGEST_URL = 8000
+
 
 class Threepid:
     """One third-party identifier, and the validation of it that the server was asked for.
@@ -80,4 +83,6 @@ class Threepid:
 
 def web_url(value: object) -> str | None:
     """Return a URL that a client may contact; a stranger's server must not name a file or a program."""
-    return value if isinstance(value, str) and value.lower().startswith(("http://", "https://")) else None
+    if not is_text(value) or len(value) > _LONGEST_URL:
+        return None
+    return value if value.lower().startswith(("http://", "https://")) else None

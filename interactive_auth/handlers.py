@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from ._checks import check_function, check_required_text, type_error
-from ._errors import AuthCancelledError, MatrixError, ServerProtocolError, StageFailedError
+from ._errors import AuthCancelledError, MatrixError, ServerProtocolError, StageFailedError, printable
 from ._policies import Policy, read_policies
 from ._shared import current
 from ._threepid import Threepid, web_url
@@ -124,7 +124,7 @@ def recaptcha(solve: Solver, homeserver: FallbackPages | None = None) -> StartAu
         key = stage.params.get("public_key")
         if not isinstance(key, str):
             raise ServerProtocolError(
-                f"the server names no public_key for {stage.type}, without which it is not solved"
+                f"the server names no public_key for {printable(stage.type, 100)}, without which it is not solved"
             )
         url = homeserver.fallback_url(stage.type, stage.session) if homeserver and stage.session else ""
         response = fitted(key, url)
@@ -246,7 +246,8 @@ def fallback(homeserver: FallbackPages, open_url: Callable[[str], object]) -> St
 
     def answer(stage: Stage) -> None:
         if stage.session is None:
-            raise ServerProtocolError(f"the server gave no session, without which {stage.type} has no fallback page")
+            kind = printable(stage.type, 100)
+            raise ServerProtocolError(f"the server gave no session, without which {kind} has no fallback page")
         open_url(homeserver.fallback_url(stage.type, stage.session))
 
     return answer
@@ -281,7 +282,8 @@ def oauth(open_url: Callable[[str], object]) -> StartAuthStage:
     def answer(stage: Stage) -> None:
         url = web_url(stage.params.get("url"))
         if url is None:
-            raise ServerProtocolError(f"the server names no http(s) url for {stage.type}, where it would be approved")
+            kind = printable(stage.type, 100)
+            raise ServerProtocolError(f"the server names no http(s) url for {kind}, where it would be approved")
         open_url(url)
 
     return answer

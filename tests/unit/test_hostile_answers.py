@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from interactive_auth import InteractiveAuth, MatrixError, ServerProtocolError
+from interactive_auth import (
+    Homeserver,
+    InteractiveAuth,
+    MatrixError,
+    ServerProtocolError,
+    Stage,
+    StartAuthStage,
+    handlers,
+)
 
 if TYPE_CHECKING:
     from conftest import ScriptedServer, ScriptedUser
@@ -63,3 +71,30 @@ def test_session_that_is_nested_deeply(new_auth: NewAuth, server: ScriptedServer
         new_auth().attempt_auth()
 
     assert repr(caught.value) == "<MatrixError 400 M_UNKNOWN>"
+
+
+@pytest.mark.parametrize("url", ["http://\ud800/", "https://example.org/?\udfff", "https://example.org/" + "x" * 8000])
+def test_submit_url_that_cannot_be_contacted(new_auth: NewAuth, server: ScriptedServer, url: str) -> None:
+    """A submit_url that is no text that can be sent, or longer than any server takes, counts as none."""
+    auth = new_auth(request_msisdn_token=lambda *_: {"sid": "1", "submit_url": url})
+
+    auth.request_msisdn_token("GB", "7700900000")
+
+    assert auth.get_stage_params("m.login.msisdn") is None
+
+
+NO_ADDRESS = {
+    "recaptcha": (handlers.recaptcha(str), "org.example.x\x1b[2J"),
+    "fallback": (handlers.fallback(Homeserver("https://example.org"), print), "org.example.x\u202e"),
+    "oauth": (handlers.oauth(print), "org.example.x" * 1000),
+}
+
+
+@pytest.mark.parametrize(("handler", "kind"), NO_ADDRESS.values(), ids=NO_ADDRESS)
+def test_name_of_a_stage_in_a_message(handler: StartAuthStage, kind: str) -> None:
+    """A stage's name, which is a stranger's words, is fit to be shown, and not too long for it."""
+    with pytest.raises(ServerProtocolError) as caught:
+        handler(Stage(kind))
+
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
