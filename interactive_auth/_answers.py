@@ -83,7 +83,12 @@ def raise_for_matrix_error(response: requests.Response) -> dict[str, Any]:
         reason = reason_of(failure, math.inf)
     else:
         return check_answer(answer, method, address)
-    raise HomeserverConnectionError(f"{method} {address} got no answer: {reason}")
+    raise HomeserverConnectionError(f"{method} {shown(address)} got no answer: {reason}")
+
+
+def shown(address: str) -> str:
+    """Return an address as a message has it: a server may have named it, and its query is nobody else's business."""
+    return printable(address.partition("?")[0])
 
 
 def reason_of(failure: BaseException, seconds: float) -> str:
@@ -187,18 +192,18 @@ def _read(pieces: Iterable[bytes], seconds: float) -> bytes | None:
 
 def check_answer(answer: Answer, method: str, address: str) -> dict[str, Any]:
     """Return the JSON object of a success, raise everything else."""
-    status, asked = answer.status, f"{method} {address}"
+    status = answer.status
     body, flaw = _parse(answer.content)
     told = ""
     if flaw:
         kind = printable(answer.headers.get("Content-Type", "no content type"), 100)
-        told = f"{asked} was answered {status} with {flaw}, {kind}"
+        told = f"{method} {shown(address)} was answered {status} with {flaw}, {kind}"
     if 200 <= status < 300:
         if flaw:
             raise ServerProtocolError(f"{told}: is this the address of a homeserver?")
         return body
     if 300 <= status < 400:
-        told = f"{asked} was answered with a redirect, which is never followed"
+        told = f"{method} {shown(address)} was answered with a redirect, which is never followed"
     # Not held by a name here: an error whose traceback leads back to itself outlives its last use.
     raise _error(answer, body, told)
 

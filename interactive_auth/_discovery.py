@@ -9,7 +9,8 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from ._errors import MatrixError, ServerProtocolError
+from ._answers import shown
+from ._errors import MatrixError, ServerProtocolError, printable
 from ._transport import Transport, check_base_url, open_transport
 
 #: As many redirects of the well-known document are followed; it is public, and asked for without credentials.
@@ -38,7 +39,8 @@ def discover_base_url(server_name: str, session: requests.Session | None, timeou
     finally:
         transport.close()
     if not isinstance(versions, list):
-        raise ServerProtocolError(f"{base_url}, named by {server_name}, is no homeserver: it states no versions")
+        named = shown(base_url)
+        raise ServerProtocolError(f"{named}, named by {server_name}, is no homeserver: it states no versions")
     return base_url
 
 
@@ -50,8 +52,8 @@ def _well_known(transport: Transport) -> str:
         except MatrixError as error:
             if error.http_status == 404:
                 return transport.base_url
-            target = urljoin(address, error._redirect or "")
-            if not error._redirect or urlsplit(target).scheme != "https":
+            target = _https_target(address, error._redirect)
+            if target is None:
                 raise
             address = target
         else:
@@ -63,4 +65,13 @@ def _well_known(transport: Transport) -> str:
         base_url = homeserver.get("base_url") if isinstance(homeserver, dict) else None
         return check_base_url(base_url, allow_insecure_http=False)
     except (TypeError, ValueError) as error:
-        raise ServerProtocolError(f"{address} names no homeserver: {error}") from None
+        raise ServerProtocolError(f"{shown(address)} names no homeserver: {printable(str(error))}") from None
+
+
+def _https_target(address: str, location: str | None) -> str | None:
+    """Return where a redirect leads, None if it is not to be followed."""
+    try:
+        target = urljoin(address, location or "")
+        return target if location and urlsplit(target).scheme == "https" else None
+    except ValueError:  # half of an IPv6 address
+        return None

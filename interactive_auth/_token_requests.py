@@ -11,7 +11,7 @@ from typing import Any
 
 from ._checks import check_client_secret, check_required_text, check_text, type_error
 from ._endpoints import CLIENT, PURPOSES, Purpose
-from ._errors import MatrixError, ServerProtocolError
+from ._errors import MatrixError, ServerProtocolError, printable
 from ._transport import check_base_url
 
 #: What servers answer a wrong code with, if not 200 and ``success: false``: Synapse before a real Sydent 400, Sydent
@@ -164,7 +164,7 @@ class TokenRequests(ABC):
         try:
             check_base_url(url.partition("?")[0], allow_insecure_http=self._allow_insecure_http)
         except ValueError as error:
-            raise ServerProtocolError(f"the server wants the code at an unfit address: {error}") from None
+            raise ServerProtocolError(f"the server wants the code at an unfit address: {printable(str(error))}") from None
         try:
             return self._post(url, body, with_token=False).get("success") is True
         except MatrixError as error:

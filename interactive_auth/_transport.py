@@ -20,7 +20,7 @@ from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout
 
-from ._answers import REDIRECT, Answer, check_answer, read_raw, read_response, reason_of
+from ._answers import REDIRECT, Answer, check_answer, read_raw, read_response, reason_of, shown
 from ._checks import check_required_text
 from ._deadline import bound_answers
 from ._errors import HomeserverConnectionError, MatrixError
@@ -120,7 +120,7 @@ class Transport(ABC):
                 error._conceal(token)
                 raise
         # Raised out here it has no context: a requests exception holds the request, and with it what was sent.
-        raise HomeserverConnectionError(f"{target.method} {target.address} got no answer: {reason}")
+        raise HomeserverConnectionError(f"{target.method} {shown(target.address)} got no answer: {reason}")
 
 
 class SessionTransport(Transport):
