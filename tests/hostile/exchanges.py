@@ -302,7 +302,10 @@ def register_by_hand(client: Client) -> object:
             raise Whim from error
         return raise_for_matrix_error(response)
 
-    return InteractiveAuth(do_request, answer).attempt_auth()
+    try:
+        return InteractiveAuth(do_request, answer).attempt_auth()
+    except requests.RequestException as error:  # do_request's own, raised once it was repeated as often as is allowed
+        raise Whim from error
 
 
 SCENES: Sequence[Callable[[Client], object]] = (
