@@ -162,17 +162,25 @@ class MatrixError(InteractiveAuthError):
         """
         self._sent += sent
 
+    def _cleaner(self) -> Callable[[str], str]:
+        found = {secret for sent in self._sent for secret in secrets_in(sent) if len(secret) >= _SHORTEST_SECRET}
+        secrets = sorted(found, key=len, reverse=True)
+
+        def clean(text: str) -> str:
+            for secret in secrets:
+                text = text.replace(secret, "[hidden]")
+            return text
+
+        return clean
+
     def _clean(self, text: str) -> str:
-        secrets = {secret for sent in self._sent for secret in secrets_in(sent) if len(secret) >= _SHORTEST_SECRET}
-        for secret in sorted(secrets, key=len, reverse=True):
-            text = text.replace(secret, "[hidden]")
-        return text
+        return self._cleaner()(text)
 
     def _state(self) -> dict[str, Any]:
-        state = super()._state()
-        state["data"] = plain({key: value for key, value in self.data.items() if key != "session"}, self._clean)
-        state["error"] = None if self.error is None else self._clean(self.error)
-        state["errcode"] = None if self.errcode is None else self._clean(self.errcode)
+        state, clean = super()._state(), self._cleaner()  # once: a stranger's body may hold a million texts
+        state["data"] = plain({key: value for key, value in self.data.items() if key != "session"}, clean)
+        state["error"] = None if self.error is None else clean(self.error)
+        state["errcode"] = None if self.errcode is None else clean(self.errcode)
         state["_sent"] = ()
         state["_redirect"] = None
         return state
