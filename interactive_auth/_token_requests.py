@@ -164,7 +164,9 @@ class TokenRequests(ABC):
         try:
             check_base_url(url.partition("?")[0], allow_insecure_http=self._allow_insecure_http)
         except ValueError as error:
-            raise ServerProtocolError(f"the server wants the code at an unfit address: {printable(str(error))}") from None
+            raise ServerProtocolError(
+                f"the server wants the code at an unfit address: {printable(str(error))}"
+            ) from None
         try:
             return self._post(url, body, with_token=False).get("success") is True
         except MatrixError as error:

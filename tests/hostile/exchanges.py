@@ -54,7 +54,7 @@ MOST_BYTES = 64 * 1024
 ADDRESS = "http://127.0.0.1:8008"
 
 
-class Whim(Exception):
+class CallbackError(Exception):
     """The callback's own exception."""
 
 
@@ -160,7 +160,7 @@ def answer(stage: Stage) -> dict[str, Any]:
 def refuse(stage: Stage) -> dict[str, Any]:
     """Answer the first two stages, and then raise."""
     if len(stage.completed) + stage.attempt > 2:
-        raise Whim
+        raise CallbackError
     return {"type": stage.type}
 
 
@@ -299,13 +299,13 @@ def register_by_hand(client: Client) -> object:
         try:
             response = client.session.post(f"{ADDRESS}/x", json=body, timeout=10, allow_redirects=False, stream=True)
         except ValueError as error:  # requests reads a Location that it is not to follow, and stumbles
-            raise Whim from error
+            raise CallbackError from error
         return raise_for_matrix_error(response)
 
     try:
         return InteractiveAuth(do_request, answer).attempt_auth()
     except requests.RequestException as error:  # do_request's own, raised once it was repeated as often as is allowed
-        raise Whim from error
+        raise CallbackError from error
 
 
 SCENES: Sequence[Callable[[Client], object]] = (
@@ -361,7 +361,7 @@ def check_end(attempt: Callable[[], object], received: Callable[[], int] = lambd
     with in_no_time() as clock:
         try:
             ended = attempt()
-        except (InteractiveAuthError, Whim) as error:
+        except (InteractiveAuthError, CallbackError) as error:
             ended = error
     if isinstance(ended, InteractiveAuthError):
         check_error(ended)

@@ -28,7 +28,18 @@ STAGES = [
     "x" * 3000,
 ]
 #: What is put where a text is expected: escape sequences, bidi, half of a surrogate pair, nothing, too much.
-TEXTS = ["", "x", "\ud800", "\x1b[2J\x07\r", "\u202egnissim", "\u2028\x00", "y" * 5000, "\U000e0001" * 400, "[hidden]", "#N#"]
+TEXTS = [
+    "",
+    "x",
+    "\ud800",
+    "\x1b[2J\x07\r",
+    "\u202egnissim",
+    "\u2028\x00",
+    "y" * 5000,
+    "\U000e0001" * 400,
+    "[hidden]",
+    "#N#",
+]
 NUMBERS = [0, -1, 1, 2**63, 10**400, -(10**400), 1e308, -1e308, 1.5, 1e-320, float("nan"), float("inf"), -float("inf")]
 URLS = [
     "http://127.0.0.1:8008/submit",
@@ -87,7 +98,11 @@ flows = st.lists(stage_types, max_size=5).map(lambda stages: {"stages": stages})
 flow_lists = st.lists(flows | anything, max_size=4) | st.lists(flows, min_size=1, max_size=4)
 sessions = st.sampled_from(["S1", "S2", "S#N#", "s" * 3000, "\x1b[2J", "hidden", "\ud800"])
 documents = st.fixed_dictionaries({}, optional={"name": texts, "url": texts})
-policies = st.dictionaries(texts, st.dictionaries(st.sampled_from(["en", "de_AT", "version", "\ud800"]), documents | anything, max_size=3), max_size=3)  # fmt: skip
+policies = st.dictionaries(
+    texts,
+    st.dictionaries(st.sampled_from(["en", "de_AT", "version", "\ud800"]), documents | anything, max_size=3),
+    max_size=3,
+)
 params = st.fixed_dictionaries(
     {},
     optional={
@@ -126,7 +141,9 @@ bodies = body_of(
     versions=st.just(["v1.11"]),
     **{"m.homeserver": st.fixed_dictionaries({}, optional={"base_url": st.sampled_from(URLS) | anything})},
 )
-challenges = st.builds(lambda body, offered: {**body, "flows": offered}, bodies, st.lists(flows, min_size=1, max_size=3))
+challenges = st.builds(
+    lambda body, offered: {**body, "flows": offered}, bodies, st.lists(flows, min_size=1, max_size=3)
+)
 
 #: Bodies that no encoder of JSON writes.
 ODD_BODIES = [
@@ -148,7 +165,7 @@ ODD_BODIES = [
     b"<html>\x1b[2J</html>",
     gzip.compress(b'{"flows": []}'),
     gzip.compress(b" " * 9_000_000),
-    b"5\r\n{\"a\":\r\n2\r\n1}\r\n0\r\n\r\n",
+    b'5\r\n{"a":\r\n2\r\n1}\r\n0\r\n\r\n',
     b"ffffffffffffffffff\r\n{}",
     b"-5\r\n{}",
     b"0\r\n" + b"Trailer: x\r\n" * 500,
@@ -161,22 +178,50 @@ json_bytes = st.builds(
 body_bytes = st.one_of(json_bytes, json_bytes, json_bytes, st.sampled_from(ODD_BODIES), st.binary(max_size=40))
 
 RETRY_AFTERS = [
-    "0", "-1", "1", "1.5", "NaN", "inf", "1e308", "9" * 400, "\u00b2", "", "1, 2", "true",
-    "Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -2359",
-    "Mon, 01 Jan 0001 00:00:00 +2359", "Wed, 21 Oct 2015 07:28:00", "Wed, 99 Oct 2015 07:28:00 GMT",
-    "Wed, 21 Oct 2015 07:28:00 +" + "9" * 300, "Wed, 21 Oct 2015 " + "9" * 300 + ":28:00 GMT", "a b c d e f g",
-]  # fmt: skip
+    "0",
+    "-1",
+    "1",
+    "1.5",
+    "NaN",
+    "inf",
+    "1e308",
+    "9" * 400,
+    "\u00b2",
+    "",
+    "1, 2",
+    "true",
+    "Fri, 31 Dec 9999 23:59:59 GMT",
+    "Mon, 01 Jan 0001 00:00:00 GMT",
+    "Fri, 31 Dec 9999 23:59:59 -2359",
+    "Mon, 01 Jan 0001 00:00:00 +2359",
+    "Wed, 21 Oct 2015 07:28:00",
+    "Wed, 99 Oct 2015 07:28:00 GMT",
+    "Wed, 21 Oct 2015 07:28:00 +" + "9" * 300,
+    "Wed, 21 Oct 2015 " + "9" * 300 + ":28:00 GMT",
+    "a b c d e f g",
+]
 latin = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=20)
 headers = st.one_of(
-    st.tuples(st.just("Content-Type"), st.sampled_from(["application/json", "text/html; charset=utf-7", "\x1b[2J", ""]) | latin),
+    st.tuples(
+        st.just("Content-Type"),
+        st.sampled_from(["application/json", "text/html; charset=utf-7", "\x1b[2J", ""]) | latin,
+    ),
     st.tuples(st.just("Retry-After"), st.sampled_from(RETRY_AFTERS) | latin),
-    st.tuples(st.just("Content-Encoding"), st.sampled_from(["gzip", "gzip, gzip", "br", "identity", ",", "\x00"]) | latin),
+    st.tuples(
+        st.just("Content-Encoding"), st.sampled_from(["gzip", "gzip, gzip", "br", "identity", ",", "\x00"]) | latin
+    ),
     st.tuples(st.just("Transfer-Encoding"), st.sampled_from(["chunked", "gzip, chunked", "x"])),
-    st.tuples(st.just("Content-Length"), st.sampled_from(["0", "2", "-1", "1e3", "9" * 5000, "5, 6", "", "10000000000"])),
-    st.tuples(st.just("Location"), st.sampled_from(URLS).map(lambda url: url.encode("ascii", "ignore").decode()) | latin),
-    st.tuples(st.just("Set-Cookie"), st.sampled_from(["a=b", "a#N#=b; Expires=x; Path=/\x0b", "=;;", "a=\x85\x1c"]) | latin),
+    st.tuples(
+        st.just("Content-Length"), st.sampled_from(["0", "2", "-1", "1e3", "9" * 5000, "5, 6", "", "10000000000"])
+    ),
+    st.tuples(
+        st.just("Location"), st.sampled_from(URLS).map(lambda url: url.encode("ascii", "ignore").decode()) | latin
+    ),
+    st.tuples(
+        st.just("Set-Cookie"), st.sampled_from(["a=b", "a#N#=b; Expires=x; Path=/\x0b", "=;;", "a=\x85\x1c"]) | latin
+    ),
     st.tuples(st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=8), latin),
-)  # fmt: skip
+)
 statuses = st.one_of(
     st.sampled_from([200, 401, 401, 401, 401, 400, 403, 404, 429, 429, 500, 502, 503]),
     st.sampled_from([100, 101, 199, 204, 206, 301, 302, 304, 307, 308]),

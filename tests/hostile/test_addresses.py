@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from interactive_auth import Homeserver, HomeserverConnectionError, InteractiveAuthError, MatrixError, ServerProtocolError
+from interactive_auth import (
+    Homeserver,
+    HomeserverConnectionError,
+    InteractiveAuthError,
+    MatrixError,
+    ServerProtocolError,
+)
 
 from .exchanges import Client, discover, discover_by_session, play
 from .strategies import wire

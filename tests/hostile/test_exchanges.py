@@ -1,7 +1,7 @@
-"""An attempt returns, or raises an ``InteractiveAuthError`` or the callback's own exception, after a bounded number of
-requests, in bounded time and memory: whatever status, headers and body each answer has.
+"""An attempt ends with its response, an ``InteractiveAuthError`` or the callback's own error, within bounds.
 
-The invariant is checked by ``exchanges.play``, for as many exchanges as the size of the run has.
+These are bounds of requests, time and memory, and they hold whatever status, headers and body each answer has. The
+invariant is checked by ``exchanges.play``, for as many exchanges as the size of the run has.
 """
 
 from __future__ import annotations

@@ -105,7 +105,11 @@ CASES: dict[str, tuple[int, Callable[[int], Any], Callable[[Any], None]]] = {
         lambda n: {"flows": [{"stages": [*map(str, range(n)), "x"]}], "completed": [*map(str, range(n))]},
         attempted,
     ),
-    "params": (20_000, lambda n: {"flows": flows(1, 1), "params": {"s0-0": {str(m): [m] for m in range(n)}}}, attempted),
+    "params": (
+        20_000,
+        lambda n: {"flows": flows(1, 1), "params": {"s0-0": {str(m): [m] for m in range(n)}}},
+        attempted,
+    ),
     "session": (500_000, lambda n: {"session": "a" * n, "error": "a" * n, "errcode": "a" * n}, rejected),
     "short session": (500_000, lambda n: {"session": "aaaaaa", "error": "a" * n, "errcode": "a" * n}, rejected),
     "texts": (10_000, lambda n: {"session": "a" * 20, "x": ["a" * 20] * n}, rejected),
