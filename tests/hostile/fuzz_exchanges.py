@@ -57,8 +57,8 @@ SEEDS: Sequence[Sequence[bytes]] = (
 )
 #: Words of the protocol, escaped as the fuzzer's dictionary wants them.
 WORDS = """
-flows stages session completed params errcode error retry_after_ms sid submit_url policies public_key version name url en
-versions m.homeserver base_url valid available success user_id m.login.dummy m.login.terms m.login.msisdn
+flows stages session completed params errcode error retry_after_ms sid submit_url policies public_key version name url
+en versions m.homeserver base_url valid available success user_id m.login.dummy m.login.terms m.login.msisdn
 m.login.password m.login.email.identity m.login.recaptcha m.login.registration_token m.login.sso m.oauth M_FORBIDDEN
 M_UNKNOWN M_UNKNOWN_TOKEN M_LIMIT_EXCEEDED M_INVALID_PARAM HTTP/1.1 Retry-After: Location: Content-Encoding:
 Transfer-Encoding: Set-Cookie: Content-Length: chunked gzip https:// http:// \\xed\\xa0\\x80 \\\\ud800 \\\\u001b

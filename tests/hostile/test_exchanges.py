@@ -6,6 +6,7 @@ invariant is checked by ``exchanges.play``, for as many exchanges as the size of
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 
 from .exchanges import SCENES, Client, play
-from .strategies import exchanges
+from .strategies import exchanges, wire
 
 if TYPE_CHECKING:
     Scene = Callable[[Client], object]
@@ -47,3 +48,24 @@ def test_every_exchange_ends(scene: Scene, drawn: Callable[[Any], Any]) -> None:
         play(scene, answers)
 
     ends()
+
+
+STEERING = "\x1b[2J\u202e\n"
+NAMED: dict[str, list[dict[str, Any]]] = {
+    "endless sessions": [{"flows": [{"stages": ["x"]}], "session": "S#N#"}],
+    "endless flows": [{"flows": [{"stages": ["x#N#"]}], "session": "S"}],
+    "endless stages": [{"flows": [{"stages": ["x#N#", "y"]}], "completed": ["x#N#"], "session": "S"}],
+    "sessions of other types": [
+        {"flows": [{"stages": ["x"]}], "session": value} for value in ([[1]], 1, True, {"a": 1})
+    ],
+    "words that steer": [{"errcode": STEERING, "error": STEERING}],
+    "stages that steer": [{"flows": [{"stages": [STEERING]}], "session": "S", "errcode": STEERING, "error": STEERING}],
+    "surrogates": [{"flows": [{"stages": ["\ud800"]}, {"stages": ["x"]}], "session": "\ud800", "errcode": "\udfff"}],
+}
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+@pytest.mark.parametrize("bodies", NAMED.values(), ids=NAMED)
+def test_named_exchange_ends(scene: Scene, bodies: list[dict[str, Any]]) -> None:
+    """What is known to hurt is played in each run, whatever else is drawn."""
+    play(scene, [wire(401, [], json.dumps(body).encode()) for body in bodies])
