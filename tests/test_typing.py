@@ -50,7 +50,6 @@ def test_pyright(tmp_path: Path, folders: list[Path], mode: str) -> None:
     """Pyright finds nothing, either, and no error that is expected fails to appear."""
     config = {
         "include": [str(folder) for folder in folders],
-        "exclude": ["**/*.ipynb"],  # written for a first reader, who need not be told what can be None
         "extraPaths": [str(ROOT), str(EXAMPLES)],
         "pythonVersion": "3.10",
         "typeCheckingMode": mode,
