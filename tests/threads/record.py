@@ -99,6 +99,14 @@ class Record:
             and (success is None or success > call.done)
         )
 
+    def outlived(self, call: Call) -> bool:
+        """Return whether the attempt that surely ran during a call did something else before it ended.
+
+        An attempt is over a moment before its thread can note that it ended, and until then only this is certain.
+        """
+        follows = self.first("ended", "attempt", *ACTS, "answers", "answered", "waits", "wakes", after=call.done)
+        return self.surely_running(call) and follows is not None and self.events[follows].kind != "ended"
+
     def took_effect(self, call: Call) -> bool:
         """Return whether what a call asked for has happened, or the attempt has ended, so that it no longer can."""
         if self.first("ended", after=call.begun) is not None or self.success() is not None:
@@ -206,7 +214,7 @@ def refused_for_a_reason(record: Record) -> Iterator[str]:
         if call.refused is None:
             continue
         if call.refused == "no attempt is running" and call.name == "submit_auth_dict":
-            reason = not record.surely_running(call)
+            reason = not record.outlived(call)
         else:
             reason = call.refused == "has not been sent yet" and any(
                 other.refused is None and other.begun < call.done and unsent_until(record, other) > call.begun

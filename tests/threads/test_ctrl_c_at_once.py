@@ -92,7 +92,8 @@ class Notebook(Place):
         self._manager, self._client = start_new_kernel(kernel_name="python3")
 
     def enter(self, line: str) -> None:
-        self._cell = self._client.execute(line)
+        # After an interrupted cell the kernel would, for a moment, refuse to run the next one.
+        self._cell = self._client.execute(line, stop_on_error=False)
 
     def interrupt(self) -> None:
         self._manager.interrupt_kernel()
