@@ -1,9 +1,10 @@
 """cancel() from another thread ends every kind of wait at once.
 
-The rule for "at once": at least half of the runs take less than 100 ms, and each takes less than a second. The machine
-may be busy, and then a single run is late; but a delay of the library's own would be in each run. A wait in short pieces would hide that nothing wakes it: it ends at the end of a piece, by chance very
-soon. So each kind is measured with the pieces that the library has, for the figure, and in one piece of an hour,
-where nothing but the call can end it within the second.
+The rule for "at once": at least half of the runs take less than 100 ms, and each takes less than a second. The
+machine may be busy, and then a single run is late; but a delay of the library's own would be in each run. A wait in
+short pieces would hide that nothing wakes it: it ends at the end of a piece, by chance very soon. So each kind is
+measured with the pieces that the library has, for the figure, and in one piece of an hour, where nothing but the call
+can end it within the second.
 """
 
 from __future__ import annotations
