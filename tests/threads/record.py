@@ -121,11 +121,11 @@ class Record:
 
 def broken_rules(record: Record) -> list[str]:
     """Return what was wrong in a scripted attempt that is over, in one line each."""
-    return [f"{rule.__doc__}: {case}" for rule in RULES for case in rule(record)]
+    return [f"{rule.__doc__} {case}" for rule in RULES for case in rule(record)]
 
 
 def sent_once(record: Record) -> Iterator[str]:
-    """A dict is sent once, and again only after trouble; one that was refused is never sent"""
+    """A dict is sent once, and again only after trouble; one that was refused is never sent."""
     for call in record.calls("submit_auth_dict", "return"):
         sendings = record.sendings(call.argument)
         answers = [record.first("answered", after=place) for place in sendings]
@@ -135,7 +135,7 @@ def sent_once(record: Record) -> Iterator[str]:
 
 
 def sent_next(record: Record) -> Iterator[str]:
-    """What was accepted before is sent before anything else but what had been taken up before it"""
+    """What was accepted before is sent before anything else but what had been taken up before it."""
     for call in record.calls("submit_auth_dict", "return"):
         if call.refused is not None:
             continue
@@ -148,7 +148,7 @@ def sent_next(record: Record) -> Iterator[str]:
 
 
 def not_slept_over(record: Record) -> Iterator[str]:
-    """No wait for a stage begins while something waits to be acted upon"""
+    """No wait for a stage begins while something waits to be acted upon."""
     for wait in record.places("waits"):
         if record.events[wait].what < LONG:
             continue
@@ -163,7 +163,7 @@ def not_slept_over(record: Record) -> Iterator[str]:
 
 
 def silent_after_success(record: Record) -> Iterator[str]:
-    """There is one success, and nothing is sent, asked or refused after it"""
+    """There is one success, and nothing is sent, asked or refused after it."""
     success = record.success()
     if success is None or record.places(*ACTS, after=success) or record.first("answered", after=success) is not None:
         yield f"success at {success}"
@@ -174,7 +174,7 @@ def silent_after_success(record: Record) -> Iterator[str]:
 
 
 def silent_after_cancel(record: Record) -> Iterator[str]:
-    """A cancelled attempt ends; what had begun is finished, and nothing at all begins if it was waiting"""
+    """A cancelled attempt ends; what had begun is finished, and nothing at all begins if it was waiting."""
     for call in record.calls("cancel"):
         if not record.surely_running(call):
             continue
@@ -199,7 +199,7 @@ def other_wakers(record: Record, call: Call) -> list[Call]:
 
 
 def cancelled_by_somebody(record: Record) -> Iterator[str]:
-    """An attempt is cancelled only by a call during it"""
+    """An attempt is cancelled only by a call during it."""
     for ended in record.places("ended"):
         if record.events[ended].what == "AuthCancelledError":
             started = max(record.places("attempt", before=ended))
@@ -208,7 +208,7 @@ def cancelled_by_somebody(record: Record) -> Iterator[str]:
 
 
 def refused_for_a_reason(record: Record) -> Iterator[str]:
-    """A RuntimeError is raised only without an attempt, or while another dict is unsent"""
+    """A RuntimeError is raised only without an attempt, or while another dict is unsent."""
     submissions = record.calls("submit_auth_dict", "return")
     for call in record.calls("submit_auth_dict", "return", "poll", "cancel", "set_email_sid", "get_resume_state"):
         if call.refused is None:
@@ -232,7 +232,7 @@ def unsent_until(record: Record, call: Call) -> int:
 
 
 def polled_with_the_last_sid(record: Record) -> Iterator[str]:
-    """A poll for the email stage names the sid that was set last"""
+    """A poll for the email stage names the sid that was set last."""
     calls = record.calls("set_email_sid")
     for place in record.places("sent"):
         creds = (record.events[place].what or {}).get("threepid_creds")
@@ -248,7 +248,7 @@ def polled_with_the_last_sid(record: Record) -> Iterator[str]:
 
 
 def in_one_session(record: Record) -> Iterator[str]:
-    """The first request opens the session, and all others name it"""
+    """The first request opens the session, and all others name it."""
     for number, place in enumerate(record.places("sent")):
         auth = record.events[place].what
         if (auth is None) != (number == 0) or (auth is not None and auth["session"] != "S1"):

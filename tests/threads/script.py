@@ -30,7 +30,12 @@ PATIENCE = 60.0
 ANSWERS = (("wrong",), ("open",), ("complete",), ("trouble", "complete"), ("trouble", "wrong"), ("limited", "complete"))
 POLLED = ("open",) * 6 + ("complete", "limited")
 ACTIONS = (
-    ("submit",) * 4 + ("background",) * 3 + ("poll",) * 3 + ("cancel",) * 2 + ("set_email_sid", "get_resume_state")
+    ("submit",) * 4
+    + ("background",) * 3
+    + ("poll",) * 3
+    + ("cancel",) * 2
+    + ("set_email_sid",) * 2
+    + ("get_resume_state",)
 )
 #: What a callback does: mostly nothing, so that the attempt waits.
 REPLIES = ("nothing",) * 8 + ("return", "submit", "background", "poll", "cancel")

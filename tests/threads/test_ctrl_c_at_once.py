@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from .conftest import Took
 
 PACKAGES = [str(Path(interactive_auth.__file__).parents[1]), str(Path(__file__).parent)]
-#: The leader of a session without a terminal gets the first that it opens: there Ctrl-C then reaches it.
+#: The leader of a session without a terminal gets the first that it opens: there Ctrl-C then reaches it. What a shell
+#: runs in the background ignores Ctrl-C, and so would the program if the tests are run there.
 PROGRAM = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.close(os.open(os.ttyname(0), os.O_RDWR))
 for line in sys.stdin:
     try:
