@@ -6,7 +6,6 @@ What must not be here: endpoints, anything about authentication stages, and the 
 from __future__ import annotations
 
 import ipaddress
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ from ._answers import REDIRECT, Answer, check_answer, read_raw, read_response, r
 from ._checks import check_required_text
 from ._deadline import bound_answers
 from ._errors import HomeserverConnectionError, MatrixError
+from ._secretive_log import secretive_log
 
 #: As many connections are kept as threads are expected to share one homeserver.
 _POOL = 32
@@ -33,10 +33,6 @@ _MOST_PREPARED = 64
 _NEEDLESS = frozenset({"Accept", "Connection", "Content-Length"})
 #: No encoding is asked for but the one that ``_answers`` can bound.
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
-
-
-#: The one endpoint of the specification's that wants a secret in the query.
-TOKEN_VALIDITY = "/_matrix/client/v1/register/m.login.registration_token/validity"
 
 
 class _Token(AuthBase):
@@ -110,7 +106,8 @@ class Transport(ABC):
             HomeserverConnectionError: there was no complete answer.
         """
         try:
-            answer = self._exchange(target, None if body is None else body.encode("ascii"), token)
+            with secretive_log():
+                answer = self._exchange(target, None if body is None else body.encode("ascii"), token)
         except (requests.RequestException, HTTPError, OSError) as failure:
             reason = reason_of(failure, self.timeout)
         else:
@@ -124,7 +121,7 @@ class Transport(ABC):
 
 
 class SessionTransport(Transport):
-    """Sends by the caller's session, in every way as that session would."""
+    """Sends by the caller's session, to the homeserver in every way as that session would."""
 
     def __init__(self, base_url: str, timeout: float, session: requests.Session) -> None:
         super().__init__(base_url, timeout)
@@ -297,19 +294,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def hide_logged_token() -> None:
-    """Keep the query of ``TOKEN_VALIDITY`` out of the lines in which urllib3 logs each request at DEBUG."""
-    logging.getLogger("urllib3.connectionpool").addFilter(_without_token)  # once, however often it is added
-
-
-def _without_token(record: logging.LogRecord) -> bool:
-    if isinstance(record.args, tuple):
-        record.args = tuple(
-            arg.partition("?")[0] if isinstance(arg, str) and TOKEN_VALIDITY in arg else arg for arg in record.args
-        )
-    return True
 
 
 def _drop_redirect(response: requests.Response, *_: Any, **__: Any) -> requests.Response:

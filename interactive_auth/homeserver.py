@@ -28,7 +28,7 @@ from ._endpoints import (
 )
 from ._errors import HomeserverConnectionError, MatrixError, ServerProtocolError
 from ._token_requests import TokenRequests
-from ._transport import TOKEN_VALIDITY, check_base_url, hide_logged_token, open_transport
+from ._transport import check_base_url, open_transport
 from ._uia_request import UIARequest, encode
 
 __all__ = [
@@ -221,9 +221,9 @@ class Homeserver(Endpoints, TokenRequests):
             HomeserverConnectionError: there was no complete answer.
         """
         params = {"token": check_required_text("token", token)}
-        hide_logged_token()
+        path = "/_matrix/client/v1/register/m.login.registration_token/validity"
         try:
-            return self._ask_bool(TOKEN_VALIDITY, params, "valid")
+            return self._ask_bool(path, params, "valid")
         except MatrixError as error:
             error._conceal(token)
             raise

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from interactive_auth import Homeserver, MatrixError
+from interactive_auth import Homeserver, HomeserverConnectionError, MatrixError
 
 if TYPE_CHECKING:
     from conftest import WireServer
@@ -102,20 +102,20 @@ def test_own_session_shares_nothing(server: WireServer, connect: Connect) -> Non
     assert [received.headers.get("Cookie") for received in server.received] == [None, None]
 
 
-def test_registration_token_is_not_logged(
-    server: WireServer, homeserver: Homeserver, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The query that asks about a registration token is cut out of what urllib3 logs, and others are not."""
+def test_no_query_is_logged(server: WireServer, homeserver: Homeserver, caplog: pytest.LogCaptureFixture) -> None:
+    """A registration token, or any other query of the library's, is cut out of what urllib3 logs; others are not."""
     server.will_reply(200, {"valid": True, "available": True})
     caplog.set_level("DEBUG")
 
     homeserver.registration_token_validity("a-token")
-    homeserver.username_available("alice")
+    homeserver.submit_token(f"{server.base_url}/code?a=a-secret", "sid", "secret", "code")
+    requests.get(f"{server.base_url}/elsewhere?a=b", timeout=10).close()
 
-    assert server.received[0].path.endswith("?token=a-token")
+    assert [received.path.partition("?")[2] for received in server.received] == ["token=a-token", "a=a-secret", "a=b"]
     assert "a-token" not in caplog.text
+    assert "a-secret" not in caplog.text
     assert "m.login.registration_token/validity" in caplog.text
-    assert "register/available?username=alice" in caplog.text
+    assert "/elsewhere?a=b" in caplog.text
 
 
 def test_lines_of_other_forms_are_logged_as_they_are(
@@ -129,3 +129,22 @@ def test_lines_of_other_forms_are_logged_as_they_are(
     logging.getLogger("urllib3.connectionpool").debug("%(what)s", {"what": "a line"})
 
     assert caplog.messages[-1] == "a line"
+
+
+def test_no_words_of_a_broken_answer_are_logged(
+    server: WireServer, homeserver: Homeserver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Headers that urllib3 cannot read, and warns of with their text and a traceback, may quote what was sent."""
+    server.will_send(b"HTTP/1.1 403 No\r\nA: b\r\nno colon in the-access-token\r\n\r\n{}")
+
+    with pytest.raises(MatrixError, match="403"):
+        homeserver.delete_devices([])(None)
+
+    assert "Failed to parse headers" in caplog.text
+    assert "the-access-token" not in caplog.text
+
+
+def test_address_of_a_code_is_named_without_its_query(connect: Connect) -> None:
+    """The older identity API has secrets in queries, so a query that a server names is in no message."""
+    with pytest.raises(HomeserverConnectionError, match=r"POST http://127\.0\.0\.1:1/code got no answer: .*refused"):
+        connect("http://127.0.0.1:2").submit_token("http://127.0.0.1:1/code?client_secret=secret", "1", "secret", "2")
