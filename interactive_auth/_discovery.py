@@ -5,6 +5,7 @@ What must not be here: anything that sends credentials or a body.
 
 from __future__ import annotations
 
+from contextlib import closing
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -29,15 +30,15 @@ def discover_base_url(server_name: str, session: requests.Session | None, timeou
     """
     if not server_name or any(c in server_name for c in "/?#@\\ "):
         raise ValueError("server_name_or_user_id must be a server name like example.org or a user id")
-    transport = open_transport(check_base_url(f"https://{server_name}", allow_insecure_http=False), timeout, session)
+    asked = check_base_url(f"https://{server_name}", allow_insecure_http=False)
     try:
-        base_url = _well_known(transport)
+        with closing(open_transport(asked, timeout, session)) as transport:
+            base_url = _well_known(transport)
         # The specification wants the address tried before it is trusted.
-        versions = transport.send(transport.target("GET", f"{base_url}/_matrix/client/versions")).get("versions")
+        with closing(open_transport(base_url, timeout, session)) as transport:
+            versions = transport.send(transport.target("GET", "/_matrix/client/versions")).get("versions")
     except MatrixError as error:
         raise ServerProtocolError(f"there is no homeserver for {server_name}: {error}") from None
-    finally:
-        transport.close()
     if not isinstance(versions, list):
         named = shown(base_url)
         raise ServerProtocolError(f"{named}, named by {server_name}, is no homeserver: it states no versions")

@@ -133,6 +133,7 @@ class SessionTransport(Transport):
     def _exchange(self, target: Target, body: bytes | None, token: str | None) -> Answer:
         session = self._session
         hooks = session.hooks.get("response") or []
+        at_home = _origin(target.address) == _origin(self.base_url)
         request = requests.Request(
             target.method,
             target.address,
@@ -140,10 +141,11 @@ class SessionTransport(Transport):
             data=body,
             params=dict(target.params),
             # A session with an auth of its own keeps it where no access token has to be sent.
-            auth=None if token is None and session.auth else _Token(token),
+            auth=None if at_home and token is None and session.auth else _Token(token),
             hooks={"response": [*([hooks] if callable(hooks) else hooks), _drop_redirect]},
         )
-        prepared = session.prepare_request(request)
+        # What a session adds to each request, its cookies for one, is for the homeserver and for nobody that it names.
+        prepared = session.prepare_request(request) if at_home else request.prepare()
         settings = session.merge_environment_settings(prepared.url or "", {}, True, None, None)
         try:
             response = session.send(prepared, timeout=self.timeout, allow_redirects=False, **settings)
@@ -273,6 +275,11 @@ def check_base_url(value: object, *, allow_insecure_http: bool) -> str:
             "use https, or allow_insecure_http=True"
         )
     return text.rstrip("/")
+
+
+def _origin(address: str) -> tuple[str, str]:
+    parts = urlsplit(address)
+    return parts.scheme, parts.netloc.lower()
 
 
 def _is_host(name: str, netloc: str) -> bool:
