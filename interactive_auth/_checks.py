@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, cast
 
+from ._errors import is_encodable
 from ._types import StartAuthStage
 
 #: Client-server API, "POST /register/email/requestToken": what a client secret may be made of.
@@ -67,10 +68,8 @@ def check_optional_text(name: str, value: object) -> str | None:
 
 def _encodable(name: str, value: str) -> str:
     """Return a text that can be sent: half of a surrogate pair is none."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{name} must be text, without lone surrogates") from None
+    if not is_encodable(value):
+        raise ValueError(f"{name} must be text, without lone surrogates")
     return value
 
 

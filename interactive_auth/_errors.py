@@ -50,8 +50,11 @@ def printable(text: object, limit: int = 300) -> str:
 
 def is_text(value: object) -> TypeGuard[str]:
     """Return whether a value of a server's is a string that can be sent, and is not empty."""
-    if not isinstance(value, str) or not value:
-        return False
+    return isinstance(value, str) and bool(value) and is_encodable(value)
+
+
+def is_encodable(value: str) -> bool:
+    """Return whether a text can be sent; the error that says otherwise would hold it, and is never passed on."""
     try:
         value.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON can express

@@ -257,7 +257,7 @@ def check_base_url(value: object, *, allow_insecure_http: bool) -> str:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise ValueError(unfit) from None
+        parts, host, port = urlsplit(""), None, None  # the error's text may quote a password
     strange = any(c in " \\" or not c.isprintable() for c in text)
     if (
         host is None

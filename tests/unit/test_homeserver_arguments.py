@@ -184,4 +184,4 @@ def test_wrong_call(
     with pytest.raises(kind, match=f"^{words}") as caught:
         call(homeserver)
 
-    assert SECRET not in f"{caught.value}{caught.value.args}"
+    assert SECRET not in f"{caught.value}{caught.value.args}{caught.value.__context__!r}"
