@@ -120,7 +120,7 @@ class Stage:
     """
 
     type: str
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict, repr=False)  # a submit_url may hold the client secret
     flow: tuple[str, ...] = ()
     completed: tuple[str, ...] = ()
     attempt: int = 1

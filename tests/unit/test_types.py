@@ -68,8 +68,9 @@ def test_stage_is_frozen_and_slotted() -> None:
 
 
 def test_stage_repr_hides_the_secrets() -> None:
-    """The session and the client secret do not stand in the repr."""
-    text = repr(Stage("m.login.password", session="the-session", client_secret="the-secret"))
+    """The session and the client secret do not stand in the repr, nor a submit_url, whose query may have them."""
+    params = {"submit_url": "https://example.org/?client_secret=the-secret"}
+    text = repr(Stage("m.login.password", params, session="the-session", client_secret="the-secret"))
 
     assert "m.login.password" in text
     assert "the-s" not in text
