@@ -37,6 +37,8 @@ _GZIP = 16 + zlib.MAX_WBITS
 #: As often a body may be compressed, and as many members gzip may have; more would only keep a client busy.
 _MOST_ENCODINGS = 3
 _MOST_MEMBERS = 100
+#: The content types that are named in messages; any other text in that header may be a quotation of what was sent.
+_TYPES = frozenset({"text/html", "text/plain", "text/xml", "application/json", "application/xml"})
 #: Where a response keeps what its Location header said, once that is hidden from requests.
 REDIRECT = "X-Interactive-Auth-Redirect"
 
@@ -82,13 +84,24 @@ def raise_for_matrix_error(response: requests.Response) -> dict[str, Any]:
     except (requests.RequestException, HTTPError, OSError) as failure:
         reason = reason_of(failure, math.inf)
     else:
-        return check_answer(answer, method, address)
+        try:
+            return check_answer(answer, method, address)
+        except MatrixError as error:
+            error._conceal(*_credentials(request))
+            raise
     raise HomeserverConnectionError(f"{method} {shown(address)} got no answer: {reason}")
 
 
 def shown(address: str) -> str:
     """Return an address as a message has it: a server may have named it, and its query is nobody else's business."""
     return printable(address.partition("?")[0])
+
+
+def _credentials(request: requests.PreparedRequest | None) -> list[str]:
+    """Return what a request was authorised with."""
+    # A request that was made by hand may have no headers, and an authorisation of its own may be of any type.
+    header = request.headers.get("Authorization") if request is not None and request.headers else None
+    return header.split()[1:] if isinstance(header, str) else []
 
 
 def reason_of(failure: BaseException, seconds: float) -> str:
@@ -196,7 +209,7 @@ def check_answer(answer: Answer, method: str, address: str) -> dict[str, Any]:
     body, flaw = _parse(answer.content)
     told = ""
     if flaw:
-        kind = printable(answer.headers.get("Content-Type", "no content type"), 100)
+        kind = _kind(answer.headers.get("Content-Type"))
         told = f"{method} {shown(address)} was answered {status} with {flaw}, {kind}"
     if 200 <= status < 300:
         if flaw:
@@ -206,6 +219,13 @@ def check_answer(answer: Answer, method: str, address: str) -> dict[str, Any]:
         told = f"{method} {shown(address)} was answered with a redirect, which is never followed"
     # Not held by a name here: an error whose traceback leads back to itself outlives its last use.
     raise _error(answer, body, told)
+
+
+def _kind(header: str | None) -> str:
+    if header is None:
+        return "no content type"
+    kind = header.partition(";")[0].strip().lower()
+    return kind if kind in _TYPES else "an unusual content type"
 
 
 def _error(answer: Answer, body: dict[str, Any], told: str) -> MatrixError:

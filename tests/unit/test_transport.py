@@ -195,6 +195,17 @@ def test_no_content_type(adapter: Adapter, request_: UIARequest[Any]) -> None:
         request_(None)
 
 
+@pytest.mark.parametrize("status", [200, 500])
+def test_unusual_content_type(adapter: Adapter, request_: UIARequest[Any], status: int) -> None:
+    """A content type that may be a quotation of what was sent is not repeated."""
+    adapter.status, adapter.body, adapter.headers = status, b"", {"Content-Type": "a/token1; charset=token1"}
+
+    with pytest.raises((ServerProtocolError, MatrixError), match="an unusual content type") as caught:
+        request_(None)
+
+    assert "token1" not in str(caught.value)
+
+
 def test_partial_data_is_kept(adapter: Adapter, request_: UIARequest[Any]) -> None:
     """Of an object with wrong types all is in data, and what is no string is no errcode."""
     adapter.status, adapter.body = 403, b'{"errcode": 5, "error": null, "flows": "none", "n": NaN}'

@@ -78,6 +78,14 @@ def test_no_object(server: WireServer, ask: Ask, body: bytes, status: int, kind:
         raise_for_matrix_error(ask("GET"))
 
 
+def test_quoted_token(server: WireServer, ask: Ask) -> None:
+    """A server that quotes the access token does not bring it to light."""
+    server.will_reply(403, {"errcode": "M_FORBIDDEN", "error": "No: the-access-token"})
+
+    with pytest.raises(MatrixError, match=r"^403 M_FORBIDDEN: No: \[hidden\]$"):
+        raise_for_matrix_error(ask(headers={"Authorization": "Bearer the-access-token"}))
+
+
 def test_redirect_that_was_not_followed(server: WireServer, ask: Ask) -> None:
     """A redirect that requests was told not to follow is a MatrixError that says so."""
     server.will_reply(307, Location="/elsewhere")
