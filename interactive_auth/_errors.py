@@ -184,6 +184,7 @@ class MatrixError(InteractiveAuthError):
         state["data"] = plain({key: value for key, value in self.data.items() if key != "session"}, clean)
         state["error"] = None if self.error is None else clean(self.error)
         state["errcode"] = None if self.errcode is None else clean(self.errcode)
+        state["_context"] = clean(self._context)
         state["_sent"] = ()
         state["_redirect"] = None
         return state
@@ -195,7 +196,7 @@ class MatrixError(InteractiveAuthError):
         text = " ".join(words)
         if self.error is not None:
             text += f": {printable(self._clean(self.error))}"
-        return f"{text} ({self._context})" if self._context else text
+        return f"{text} ({self._clean(self._context)})" if self._context else text
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self}>"

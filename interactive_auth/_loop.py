@@ -181,6 +181,9 @@ class Attempt(Generic[T]):
         before = CURRENT.set(shared)
         try:
             answer = callback(told)
+        except MatrixError as error:  # of a request of the callback's own, to which a server may quote other ones
+            shared.conceal(error)
+            raise
         finally:
             CURRENT.reset(before)
         self._handover.check()

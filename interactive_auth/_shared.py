@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import secrets
 import string
+from collections import deque
 from collections.abc import Mapping
 from contextlib import ExitStack
 from contextvars import ContextVar
@@ -24,6 +25,8 @@ from ._types import BusyChanged, DoRequest, RetryPolicy
 T = TypeVar("T")
 
 _SECRET_LENGTH = 32
+#: As many of the last submissions are kept out of the text of errors.
+_MOST_SUBMITTED = 32
 _ALPHABET = (string.digits + string.ascii_letters).encode()
 #: A letter for each byte; that a few letters stand for five bytes and the others for four costs a hundredth of a bit.
 _LETTERS = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
@@ -94,6 +97,9 @@ class Shared(Generic[T]):
         self.session = UIASession()
         self.handover = Handover()
         self.response: list[T] = []
+        # A server may quote at any time what it was sent at any other. A UIARequest knows its body's secrets.
+        self._hidden: tuple[object, ...] = (getattr(do_request, "_secrets", None),)
+        self._submitted: deque[dict[str, Any]] = deque(maxlen=_MOST_SUBMITTED)
         self.wait_line: WaitLine | None = None
         self.after_stage = ExitStack()
 
@@ -138,7 +144,12 @@ class Shared(Generic[T]):
         if named.get("session") is None:
             named.pop("session", None)
             named.update(self.session_auth() or {})
+        self._submitted.append(named)
         return named
+
+    def also_sent(self, secret: str) -> None:
+        """Keep what a callback has sent by itself out of the text of what is answered."""
+        self._submitted.append({"secret": secret})
 
     def exchange(self, auth: dict[str, Any] | None, submitted: str | None) -> tuple[Reply, Exception | None]:
         """Send the request once, and take over what it is answered.
@@ -164,7 +175,8 @@ class Shared(Generic[T]):
     def conceal(self, error: Exception, auth: Mapping[str, Any] | None = None) -> None:
         """Keep what was sent out of the text of what was answered."""
         if isinstance(error, MatrixError):
-            error._conceal(self.session.session, self.secret, self.identity_server.get("id_access_token"), auth)
+            id_token = self.identity_server.get("id_access_token")
+            error._conceal(self.session.session, self.secret, id_token, auth, *self._hidden, *self._submitted)
 
     def stage_params(self, stage: str) -> dict[str, Any] | None:
         """Return what is known about a stage beforehand, None if nothing is: a copy, the caller's to change."""

@@ -21,7 +21,7 @@ R = TypeVar("R", bound=Mapping[str, Any])
 #: Sends a JSON body to the endpoint, and returns the JSON object of its success.
 Send = Callable[[str], dict[str, Any]]
 #: The body's fields that are secrets, for the messages of errors.
-_SECRET_FIELDS = frozenset({"password", "new_password"})
+_SECRET_FIELDS = frozenset({"password", "new_password", "client_secret", "id_access_token", "access_token", "token"})
 
 
 class UIARequest(Generic[R]):

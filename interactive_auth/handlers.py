@@ -220,6 +220,7 @@ def msisdn(
         if threepid.submit_url is None or code is None:
             return None
         code = check_required_text("what get_code returns", code)
+        shared.also_sent(code)
         homeserver.submit_token(threepid.submit_url, threepid.sid or "", stage.client_secret, code)
         # Submitted after a wrong code, too: the server's refusal counts the attempt and brings the stage back.
         return threepid.auth(stage.client_secret, shared.identity_server)

@@ -178,6 +178,31 @@ def test_the_log(
     assert not [secret for secret in SECRETS if secret in logged]
 
 
+def test_an_error_that_quotes_an_earlier_submission(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser
+) -> None:
+    """A server may remember what it was sent, and quote it when it refuses something else."""
+    server.will(
+        MatrixError(401, {"flows": FLOWS, "session": SESSION}), MatrixError(401, {"flows": FLOWS, "error": "x"})
+    )
+    server.will(MatrixError(400, {"error": f"No {ANSWER}"}))
+    user.will({"password": ANSWER}, {"password": "another one"})
+
+    with pytest.raises(MatrixError) as caught:
+        new_auth().attempt_auth()
+    assert str(caught.value) == "400: No [hidden]"
+
+
+def test_an_error_of_a_callbacks_own_request(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
+    """So it may where a callback asks it for something."""
+    server.will(MatrixError(401, {"flows": FLOWS, "session": SESSION}))
+    user.will(MatrixError(400, {"error": f"No {SESSION}"}))
+
+    with pytest.raises(MatrixError) as caught:
+        new_auth().attempt_auth()
+    assert str(caught.value) == "400: No [hidden]"
+
+
 def test_the_log_is_printable(
     auth: InteractiveAuth[Any],
     server: ScriptedServer,

@@ -325,6 +325,16 @@ def test_quoted_secrets_are_hidden(adapter: Adapter, homeserver: Homeserver, sec
     assert secret not in revealed(caught.value)
 
 
+def test_client_secret_in_a_body_is_hidden(adapter: Adapter, homeserver: Homeserver) -> None:
+    """Nor does a server that quotes the client secret with which an address is added."""
+    adapter.will((403, ECHO))
+
+    with pytest.raises(MatrixError) as caught:
+        homeserver.add_threepid(CLIENT_SECRET, "sid")(None)
+
+    assert CLIENT_SECRET not in revealed(caught.value)
+
+
 def test_client_secret_is_hidden(adapter: Adapter, new_request: NewRequest) -> None:
     """A server that quotes a token request does not bring the client secret to light."""
     adapter.will((400, ECHO))
