@@ -174,6 +174,12 @@ def server_at() -> Callable[[int], AbstractContextManager[WireServer]]:
 
 
 @pytest.fixture
+def tls_server_with() -> Callable[[ssl.SSLContext], AbstractContextManager[WireServer]]:
+    """Run a server that speaks TLS as a context says, for as long as a block lasts."""
+    return running
+
+
+@pytest.fixture
 def elsewhere() -> Iterator[WireServer]:
     """Run another server, that the first may point to."""
     with running() as server:
