@@ -73,25 +73,25 @@ def redirect(status: int, location: str) -> Callable[[Exchange], None]:
 
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("asking", ASKING)
-@pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("to", ["another port", "another name", "plain http"])
 def test_a_redirect_is_given_nothing(
     tls_server: WireServer,
     server: WireServer,
     elsewhere: WireServer,
     connect: Connect,
-    status: int,
     asking: str,
     to: str,
 ) -> None:
     """Whatever is asked, from wherever a redirect leads, to wherever: nobody connects there."""
     begin = tls_server if to == "plain http" else server
     place = elsewhere.base_url.replace("127.0.0.1", "localhost") if to == "another name" else elsewhere.base_url
-    begin.script = redirect(status, f"{place}/caught")
     sends, ask = ASKING[asking]
+    homeserver = connect(begin.base_url, access_token=CANARIES["access token"], timeout=10)
 
-    with pytest.raises(MatrixError, match="redirect, which is never followed"):
-        ask(connect(begin.base_url, access_token=CANARIES["access token"], timeout=10))
+    for status in STATUSES:
+        begin.script = redirect(status, f"{place}/caught")
+        with pytest.raises(MatrixError, match=f"^{status}.*redirect, which is never followed"):
+            ask(homeserver)
 
     sent = set().union(*(found_in(f"{one.path} {one.headers} {one.body.decode()}") for one in begin.received))
     assert sent >= sends
@@ -153,17 +153,14 @@ def test_a_discovery_asks_strangers_without_credentials(
 
 
 @pytest.mark.usefixtures("trusted")
-@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("with_session", [False, True])
 def test_a_discovery_goes_nowhere_by_plain_http(
-    tls_server: WireServer,
-    elsewhere: WireServer,
-    connect: Connect,
-    status: int,
+    tls_server: WireServer, elsewhere: WireServer, session: requests.Session, with_session: bool
 ) -> None:
     """A redirect of the well-known document from https to http is not followed."""
-    tls_server.will_reply(status, Location=f"{elsewhere.base_url}/document")
-
-    with pytest.raises(InteractiveAuthError, match="redirect"):
-        Homeserver.discover(tls_server.base_url.removeprefix("https://"))
+    for status in STATUSES:
+        tls_server.will_reply(status, Location=f"{elsewhere.base_url}/document")
+        with pytest.raises(InteractiveAuthError, match="redirect"):
+            Homeserver.discover(tls_server.base_url.removeprefix("https://"), session=session if with_session else None)
 
     assert elsewhere.connections == []
