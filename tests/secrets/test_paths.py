@@ -219,7 +219,7 @@ def test_no_secret_comes_to_light(
 ) -> None:
     """Whatever is answered badly, and however it quotes, what comes of it shows no secret."""
     path, seen = PATHS[way], []
-    for trouble in ["none", *draw.sample(sorted(TROUBLES), sized(12, len(TROUBLES)))]:
+    for trouble in ["none", *draw.sample(sorted(TROUBLES), sized(6, len(TROUBLES)))]:
         where = (lambda received: False) if trouble == "none" else path.where
         hostile = Hostile(server, path.stage, where, TROUBLES.get(trouble, TROUBLES["error"]))
 
