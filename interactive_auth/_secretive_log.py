@@ -28,8 +28,7 @@ def secretive_log() -> Iterator[None]:
 def _cut(record: logging.LogRecord) -> bool:
     if _SENDING.get():
         record.exc_info = None
-        if isinstance(record.args, tuple):
-            record.args = tuple(map(_shown, record.args))
+        record.args = tuple(map(_shown, record.args or ()))  # urllib3 gives them no names
     return True
 
 
