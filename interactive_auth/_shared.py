@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import secrets
 import string
-from collections import deque
 from collections.abc import Mapping
 from contextlib import ExitStack
 from contextvars import ContextVar
@@ -99,7 +98,8 @@ class Shared(Generic[T]):
         self.response: list[T] = []
         # A server may quote at any time what it was sent at any other. A UIARequest knows its body's secrets.
         self._hidden: tuple[object, ...] = (getattr(do_request, "_secrets", None),)
-        self._submitted: deque[dict[str, Any]] = deque(maxlen=_MOST_SUBMITTED)
+        # Replaced as a whole, since other threads may look at it.
+        self._submitted: tuple[dict[str, Any], ...] = ()
         self.wait_line: WaitLine | None = None
         self.after_stage = ExitStack()
 
@@ -144,12 +144,15 @@ class Shared(Generic[T]):
         if named.get("session") is None:
             named.pop("session", None)
             named.update(self.session_auth() or {})
-        self._submitted.append(named)
+        self._remember(named)
         return named
 
     def also_sent(self, secret: str) -> None:
         """Keep what a callback has sent by itself out of the text of what is answered."""
-        self._submitted.append({"secret": secret})
+        self._remember({"secret": secret})
+
+    def _remember(self, auth: dict[str, Any]) -> None:
+        self._submitted = (*self._submitted, auth)[-_MOST_SUBMITTED:]
 
     def exchange(self, auth: dict[str, Any] | None, submitted: str | None) -> tuple[Reply, Exception | None]:
         """Send the request once, and take over what it is answered.

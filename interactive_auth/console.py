@@ -204,7 +204,9 @@ def _say_why(stage: Stage) -> None:
 
 
 def _say(error: MatrixError) -> None:
-    print(f"The server said: {printable(error.error or error.errcode or str(error))}", flush=True)
+    # A notebook keeps what is printed, and a server may quote the password.
+    said = error._clean(error.error or error.errcode or str(error))
+    print(f"The server said: {printable(said)}", flush=True)
 
 
 def _ask(prompt: str) -> str:

@@ -11,11 +11,12 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
 import pytest
 import requests
 
-from interactive_auth import InteractiveAuthError, handlers, raise_for_matrix_error
+from interactive_auth import InteractiveAuthError, console, handlers, raise_for_matrix_error
 
 from .canaries import CANARIES
 from .hostile import TROUBLES, Hostile
@@ -121,6 +122,13 @@ def cancelled(world: World) -> Any:
     return auth.attempt_auth()
 
 
+def by_a_person(world: World) -> Any:
+    """Be asked at a console, and be told what was wrong."""
+    with patch("getpass.getpass", return_value=CANARIES["password"]):
+        asking = console.handlers(world.homeserver, user="alice")[PASSWORD]
+        return world.attempt(world.homeserver.delete_devices(["D"]), {PASSWORD: asking})
+
+
 def by_hand(world: World) -> Any:
     """Send by a function of one's own."""
     address = f"{world.homeserver.base_url}/x"
@@ -195,6 +203,7 @@ PATHS = {
     "SMS request": Path(PHONE, to("/requestToken"), {"client secret", "password"}, sms),
     "code": Path(PHONE, to("/code"), {"client secret", "password", "code"}, sms),
     "right code": Path(PHONE, submission, {"client secret", "password", "code"}, sms),
+    "person": Path(PASSWORD, submission, {"password", "access token"}, by_a_person),
     "background": Path(PASSWORD, submission, {"password", "access token"}, background),
     "cancelled": Path(PASSWORD, submission, {"password", "access token"}, cancelled),
     "by hand": Path(PASSWORD, submission, {"password", "access token"}, by_hand),
