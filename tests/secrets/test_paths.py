@@ -66,6 +66,10 @@ def submission(received: Received) -> bool:
     return "type" in auth_of(received)
 
 
+def harmless(received: Received) -> bool:
+    return "harmless" in auth_of(received)
+
+
 def to(end: str) -> Callable[[Received], bool]:
     """Make the condition that a request goes to a path that ends so."""
     return lambda received: received.path.partition("?")[0].endswith(end)
@@ -85,6 +89,23 @@ def token(value: Any = CANARIES["registration token"]) -> dict[str, Any]:
 
 def mail(world: World) -> Any:
     return world.attempt(register(world), {EMAIL: handlers.email()}, inputs=INPUTS, **IDENTITY)
+
+
+def after_a_poll(world: World) -> Any:
+    """Submit what holds no secret, after a poll that did."""
+    request = register(world)
+
+    def send(auth_dict: Any) -> Any:
+        polled = "threepid_creds" in (auth_dict or {})
+        try:
+            return request(auth_dict)
+        finally:
+            if polled:
+                auth.submit_auth_dict({"type": EMAIL, "harmless": True})
+
+    options = {"request_email_token": request.request_email_token, "inputs": INPUTS, **IDENTITY}
+    auth = world.auth(send, {EMAIL: handlers.email()}, **options)
+    return auth.attempt_auth()
 
 
 def sms(world: World) -> Any:
@@ -200,6 +221,7 @@ PATHS = {
     ),
     "mail request": Path(EMAIL, to("/requestToken"), {"client secret", "password"}, mail),
     "poll": Path(EMAIL, submission, {"client secret", "password", "identity token"}, mail),
+    "after a poll": Path(EMAIL, harmless, {"client secret", "password", "identity token"}, after_a_poll),
     "SMS request": Path(PHONE, to("/requestToken"), {"client secret", "password"}, sms),
     "code": Path(PHONE, to("/code"), {"client secret", "password", "code"}, sms),
     "right code": Path(PHONE, submission, {"client secret", "password", "code"}, sms),
