@@ -34,6 +34,8 @@ _LONGEST_BODY = 300.0
 #: What is decompressed here, and asked for.
 _ENCODINGS = frozenset({"gzip", "x-gzip"})
 _GZIP = 16 + zlib.MAX_WBITS
+#: The headers that tell where a body ends (RFC 9112, section 6.3); without them the connection's end does.
+_LENGTHS = frozenset({"Content-Length", "Transfer-Encoding"})
 #: As often a body may be compressed, and as many members gzip may have; more would only keep a client busy.
 _MOST_ENCODINGS = 3
 _MOST_MEMBERS = 100
@@ -124,7 +126,7 @@ def read_response(response: requests.Response, seconds: float) -> Answer:
 
     Raises:
         TimeoutError: the body has taken more than ``seconds``, however steadily it came.
-        OSError: it broke off, or cannot be decompressed.
+        OSError: it or its headers broke off, or it cannot be decompressed.
     """
     raw = response.raw
     encoding = response.headers.get("Content-Encoding")
@@ -138,7 +140,24 @@ def read_response(response: requests.Response, seconds: float) -> Answer:
     finally:
         if content is None:
             response.close()
-    return Answer(response.status_code, response.headers, content)
+    answer = Answer(response.status_code, response.headers, content)
+    if isinstance(raw, HTTPResponse):
+        check_whole(answer)
+    return answer
+
+
+def check_whole(answer: Answer) -> None:
+    """Refuse what ``http.client`` takes for an answer though the connection was cut in the middle of its headers.
+
+    It ends the headers where the connection ends, so what is left is an empty body without any length. A homeserver
+    sends no such thing, and a 401 without its flows would be a refusal.
+
+    Raises:
+        OSError: the answer may have been cut so.
+    """
+    bodiless = answer.status == 204 or 300 <= answer.status < 400
+    if answer.content == b"" and not bodiless and not _LENGTHS.intersection(map(str.title, answer.headers)):
+        raise OSError("the answer broke off in its headers, or is empty")
 
 
 def read_raw(raw: BaseHTTPResponse, encoding: str | None, seconds: float) -> bytes | None:

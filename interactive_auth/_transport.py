@@ -19,7 +19,7 @@ from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout
 
-from ._answers import REDIRECT, Answer, check_answer, read_raw, read_response, reason_of, shown
+from ._answers import REDIRECT, Answer, check_answer, check_whole, read_raw, read_response, reason_of, shown
 from ._checks import check_required_text
 from ._deadline import bound_answers
 from ._errors import HomeserverConnectionError, MatrixError
@@ -216,7 +216,9 @@ class OwnTransport(Transport):
         finally:
             if content is None:
                 response.close()  # what is left of the answer must not be taken for the next one
-        return Answer(response.status, response.headers, content)
+        answer = Answer(response.status, response.headers, content)
+        check_whole(answer)
+        return answer
 
     def _prepare(self, target: Target) -> _Prepared:
         session, adapter = self._session, self._adapter

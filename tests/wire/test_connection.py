@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from interactive_auth import Homeserver, HomeserverConnectionError, InteractiveAuthError, ServerProtocolError
+from interactive_auth import (
+    Homeserver,
+    HomeserverConnectionError,
+    InteractiveAuthError,
+    MatrixError,
+    ServerProtocolError,
+)
 
 if TYPE_CHECKING:
     from conftest import Exchange, WireServer
@@ -136,6 +142,10 @@ BREAKS: dict[str, Callable[[Exchange], None]] = {
     "half a status": lambda exchange: exchange.raw(b"HTTP/1.1 2"),
     "no HTTP": lambda exchange: exchange.raw(b"220 mail.example.org ESMTP\r\n"),
     "bytes": lambda exchange: exchange.raw(bytes(range(256)) * 10),
+    "only a status": lambda exchange: exchange.raw(OK),
+    "half a header": lambda exchange: exchange.raw(OK, b"Content-Le"),
+    "no blank line": lambda exchange: exchange.raw(OK, b"Content-Type: application/json\r\n"),
+    "a 401 without its blank line": lambda exchange: exchange.raw(b"HTTP/1.1 401 X\r\nServer: X\r\n"),
     "endless status": lambda exchange: exchange.raw(b"HTTP/1.1 200 " + b"x" * 100_000),
     "endless header": lambda exchange: exchange.raw(OK, b"X: " + b"x" * 100_000),
     "headers without end": lambda exchange: exchange.raw(OK, *(b"X-%d: x\r\n" % i for i in range(10_000))),
@@ -176,6 +186,25 @@ def test_next_answer_is_whole(server: WireServer, homeserver: Homeserver, script
     server.will_reply(200, {"next": True})
 
     assert request(None) == {"next": True}
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (b"HTTP/1.1 204 No Content\r\n\r\n", ServerProtocolError),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ServerProtocolError),
+        (b"HTTP/1.1 301 Moved\r\nLocation: /\r\n\r\n", MatrixError),
+        (b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", MatrixError),
+    ],
+)
+def test_empty_answer_is_whole(
+    server: WireServer, homeserver: Homeserver, answer: bytes, kind: type[InteractiveAuthError]
+) -> None:
+    """An empty body that is said to be empty, or need not be, is the server's word, and not one that broke off."""
+    server.will_send(answer)
+
+    with pytest.raises(kind, match=r"a body that is not JSON \(0 bytes\)|redirect"):
+        homeserver.delete_devices([])(None)
 
 
 @pytest.mark.parametrize(
