@@ -1,0 +1,69 @@
+"""A fifth of all exchanges fails on the way to a real Synapse and back: nothing is lost, nothing is done twice."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from throwaway_synapse import Synapse
+
+from interactive_auth import Homeserver, handlers
+
+from .kinds import FAULTS, Plan
+
+if TYPE_CHECKING:
+    from .conftest import Ledger
+    from .proxy import Proxy
+
+SHARE = 0.2
+TOKEN = "the-registration-token"
+
+
+@pytest.mark.slow
+def test_registrations(
+    synapse: Synapse,
+    proxy: Proxy,
+    homeserver: Homeserver,
+    ledger: Ledger,
+    draw: random.Random,
+    sized: Callable[[int, int], int],
+) -> None:
+    """Each registration returns a working access token, in one session, and the server has that many accounts."""
+    names = [f"user{number}" for number in range(sized(12, 300))]
+    synapse.add_registration_token(TOKEN, uses_allowed=len(names))
+    stages = {
+        "m.login.registration_token": handlers.registration_token(TOKEN),
+        "m.login.terms": handlers.terms(lambda policies: True),
+    }
+    before = count_accounts(synapse)
+    proxy.follow(Plan(draw, SHARE, 3))
+
+    accounts = []
+    for name in names:
+        with ledger.attempt():
+            accounts.append(homeserver.register(name, f"the password of {name}").authenticate(stages))
+
+    ledger.assert_within_policy()
+    user_ids = [f"@{name}:{synapse.server_name}" for name in names]
+    assert [account["user_id"] for account in accounts] == user_ids
+    assert [whoami(synapse, account["access_token"]) for account in accounts] == user_ids
+    assert count_accounts(synapse) - before == len(names)
+    uses = synapse.admin("GET", f"/_synapse/admin/v1/registration_tokens/{TOKEN}")
+    assert (uses["completed"], uses["pending"]) == (len(names), 0)
+    for attempt in ledger.attempts:
+        assert len({exchange.session for exchange in attempt.exchanges} - {None}) == 1, attempt
+    assert len({exchange.fault for exchange in proxy.exchanges}) >= sized(5, len(FAULTS) + 1)
+
+
+def count_accounts(synapse: Synapse) -> int:
+    """Return how many accounts the server has."""
+    total: int = synapse.admin("GET", "/_synapse/admin/v2/users?limit=1")["total"]
+    return total
+
+
+def whoami(synapse: Synapse, access_token: str) -> str:
+    """Return whose access token it is, asked past the proxy."""
+    user_id: str = synapse.call("GET", "/_matrix/client/v3/account/whoami", access_token=access_token)["user_id"]
+    return user_id
