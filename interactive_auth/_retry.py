@@ -46,7 +46,8 @@ class Retries:
             Exception: ``error`` itself if it is not one to try again after, or a wait for it would be too long, or
                 one too many; the first of the connection troubles if there were too many.
         """
-        if self._policy is None or reply not in (Reply.RATE_LIMITED, Reply.TRANSIENT):
+        echo = self._may_be_own_doing(reply, error)
+        if self._policy is None or not (echo or reply in (Reply.RATE_LIMITED, Reply.TRANSIENT)):
             raise error
         if reply is Reply.RATE_LIMITED:
             wait = self.limit_wait(error)
@@ -56,11 +57,20 @@ class Retries:
             return wait
         self._first = self._first or error
         if self._troubles >= self._policy.retries:
-            raise self._first
+            raise error if echo else self._first
         wait = _FIRST_WAIT * 2.0 ** min(self._troubles, _MOST_DOUBLINGS)
         self._troubles += 1
         # Jitter keeps clients that a restart threw off together from coming back together.
         return min(wait * random.uniform(0.5, 1.0), self._policy.max_wait)
+
+    def _may_be_own_doing(self, reply: Reply, error: Exception) -> bool:
+        """Return whether a refusal may be due to this very request, whose answer was lost.
+
+        Synapse says that the name is in use to whoever repeats a registration that it is still busy with. Once it has
+        finished, it answers the same request, in the same session, with the account.
+        """
+        refused = reply is Reply.FAILURE and isinstance(error, MatrixError) and error.errcode == "M_USER_IN_USE"
+        return refused and self._first is not None
 
     def limit_wait(self, error: Exception) -> float:
         """Return the seconds that a 429 asks to wait, the body's word before the header's, else a growing default."""

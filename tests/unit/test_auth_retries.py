@@ -139,6 +139,18 @@ def test_a_lost_session_after_trouble(
     assert server.sent[-1] == {"type": TERMS, "session": "S2"}
 
 
+def test_a_registration_that_the_server_is_still_busy_with(
+    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge
+) -> None:
+    """The name that a lost request is just taking is no refusal: the same, sent again, is answered with the account."""
+    in_use = MatrixError(400, {"errcode": "M_USER_IN_USE"})
+    server.will(challenge([TERMS]), ConnectionError("x"), in_use, "the account")
+
+    assert new_auth().attempt_auth() == "the account"
+    assert server.sent == [None] + [{"type": TERMS, "session": "S1"}] * 3
+    assert len(answering.seen) == 1
+
+
 # Servers that lead nowhere
 
 

@@ -127,6 +127,40 @@ def test_too_much_trouble_raises_the_first_error() -> None:
 
 
 @pytest.mark.usefixtures("no_jitter")
+def test_a_name_that_is_in_use_after_trouble_may_be_ones_own() -> None:
+    """A name that the lost request may have taken is asked for as often as trouble allows, and then raised itself."""
+    retries = Retries(RetryPolicy(retries=3))
+    in_use = MatrixError(400, {"errcode": "M_USER_IN_USE"})
+
+    assert retries.wait_after(Reply.TRANSIENT, TROUBLE) == 0.5
+    assert [retries.wait_after(Reply.FAILURE, in_use) for _ in range(2)] == [1.0, 2.0]
+    with pytest.raises(MatrixError) as caught:
+        retries.wait_after(Reply.FAILURE, in_use)
+    assert caught.value is in_use
+
+
+@pytest.mark.parametrize(
+    ("before", "errcode"),
+    [
+        ([], "M_USER_IN_USE"),
+        ([(Reply.RATE_LIMITED, LIMITED)], "M_USER_IN_USE"),
+        ([(Reply.TRANSIENT, TROUBLE)], "M_FORBIDDEN"),
+    ],
+    ids=["nothing was lost", "a 429 did nothing", "another refusal"],
+)
+def test_a_refusal_that_is_final(before: list[tuple[Reply, MatrixError]], errcode: str) -> None:
+    """A refusal that cannot be due to what the request itself has done before is raised at once."""
+    retries = Retries(RetryPolicy())
+    for reply, error in before:
+        retries.wait_after(reply, error)
+    refusal = MatrixError(400, {"errcode": errcode})
+
+    with pytest.raises(MatrixError) as caught:
+        retries.wait_after(Reply.FAILURE, refusal)
+    assert caught.value is refusal
+
+
+@pytest.mark.usefixtures("no_jitter")
 def test_trouble_without_end_stays_finite() -> None:
     """The growth has an end, so that no number of repetitions overflows."""
     retries = Retries(RetryPolicy(retries=5000, max_wait=1e300))
