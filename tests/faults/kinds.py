@@ -27,6 +27,7 @@ class Act(Enum):
 
     REFUSE = auto()
     RESET = auto()
+    ABANDON = auto()
     CUT_HEAD = auto()
     CUT_BODY = auto()
     STALL = auto()
@@ -97,6 +98,10 @@ FAULTS = (
     Fault("429 with neither", Act.ANSWER, status=429, body=_limited(), limit=0.0),
     Fault("429 page", Act.ANSWER, status=429, body=PAGE, limit=0.0),
 )
+
+#: The client is cut off while the server is still busy with its request. Not among the others: what comes of it is a
+#: matter of time, so it takes a server that is slow for certain.
+ABANDONED = Fault("reset while the server is busy", Act.ABANDON)
 
 
 class Plan:

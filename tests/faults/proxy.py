@@ -67,6 +67,7 @@ class Proxy:
         self.base_url = f"http://127.0.0.1:{self._port}"
         self._loop = asyncio.new_event_loop()
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._abandoned: list[asyncio.Task[bytes]] = []
         self._thread = threading.Thread(target=self._loop.run_forever)
 
     def follow(self, plan: Callable[[], Fault | None]) -> None:
@@ -109,7 +110,7 @@ class Proxy:
             self._server.close()
         for writer in self._connections.values():
             writer.transport.abort()
-        await asyncio.gather(*self._connections)
+        await asyncio.gather(*self._connections, *self._abandoned)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -132,6 +133,8 @@ class Proxy:
         length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
         body = await reader.readexactly(int(length[1])) if length and not reset_unread else b""
         handled = fault is None or fault.handled
+        if fault is not None and fault.act is Act.ABANDON:
+            self._abandoned.append(asyncio.create_task(self._ask_server(head, body)))
         answer = await self._ask_server(head, body) if handled else b""
         auth = json.loads(body).get("auth") if body else None
         asked = b" ".join(head.split(b" ", 2)[:2]).decode()
@@ -161,7 +164,7 @@ class Proxy:
         return re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", answer, count=1)
 
     async def _fail(self, act: Act, answer: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if act is Act.RESET:
+        if act in (Act.RESET, Act.ABANDON):
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             writer.transport.abort()
             return

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from throwaway_synapse import Synapse
 
 from interactive_auth import Homeserver, handlers
 
+from ..endpoints.account import Account
+from ..endpoints.keys import make_keys
 from .kinds import FAULTS, Plan
 
 if TYPE_CHECKING:
@@ -57,6 +59,46 @@ def test_registrations(
     assert len({exchange.fault for exchange in proxy.exchanges}) >= sized(5, len(FAULTS) + 1)
 
 
+@pytest.mark.slow
+def test_rounds(
+    synapse: Synapse,
+    proxy: Proxy,
+    homeserver: Homeserver,
+    ledger: Ledger,
+    draw: random.Random,
+    sized: Callable[[int, int], int],
+) -> None:
+    """Each round deletes the device, publishes the keys and changes the password that it was told to, and no more."""
+    made = synapse.add_user("alice", "password 0")
+    alice = Account(synapse, homeserver, "alice", made["user_id"], made["device_id"])
+    homeserver.access_token = made["access_token"]
+    homeserver.upload_cross_signing_keys(**make_keys(alice.user_id)).authenticate({})  # others need the password
+    proxy.follow(Plan(draw, SHARE, 3))
+
+    for number in range(sized(4, 100)):
+        password, new_password = f"password {number}", f"password {number + 1}"
+        knows = {"m.login.password": handlers.password("alice", password)}
+        device, kept = (alice.log_in(password)["device_id"] for _ in range(2))
+        keys = make_keys(alice.user_id)
+
+        with ledger.attempt():
+            homeserver.delete_device(device).authenticate(knows)
+        with ledger.attempt():
+            homeserver.upload_cross_signing_keys(**keys).authenticate(knows)
+        with ledger.attempt():
+            homeserver.change_password(new_password, logout_devices=False).authenticate(knows)
+
+        assert alice.devices() == {made["device_id"], kept}
+        assert published(alice) == {f"{name}s": key["keys"] for name, key in keys.items()}
+        assert (alice.can_log_in(password), alice.is_valid(homeserver.access_token)) == (False, True)
+        for other in alice.devices() - {made["device_id"]}:
+            synapse.admin("DELETE", f"/_synapse/admin/v2/users/{alice.user_id}/devices/{other}")
+    assert alice.can_log_in(new_password)
+    ledger.assert_within_policy()
+    for attempt in ledger.attempts:
+        assert len({exchange.session for exchange in attempt.exchanges} - {None}) == 1, attempt
+
+
 def count_accounts(synapse: Synapse) -> int:
     """Return how many accounts the server has."""
     total: int = synapse.admin("GET", "/_synapse/admin/v2/users?limit=1")["total"]
@@ -67,3 +109,10 @@ def whoami(synapse: Synapse, access_token: str) -> str:
     """Return whose access token it is, asked past the proxy."""
     user_id: str = synapse.call("GET", "/_matrix/client/v3/account/whoami", access_token=access_token)["user_id"]
     return user_id
+
+
+def published(account: Account) -> dict[str, Any]:
+    """Return the cross-signing keys that the server hands out, as the answer names them."""
+    answer = account.call("POST", "keys/query", {"device_keys": {account.user_id: []}})
+    names = ("master_keys", "self_signing_keys", "user_signing_keys")
+    return {name: answer[name][account.user_id]["keys"] for name in names}
