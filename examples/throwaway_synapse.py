@@ -71,12 +71,43 @@ class Synapse:
         server_name: the part of its user ids behind the colon.
     """
 
-    def __init__(self, base_url: str, shared_secret: str, session: requests.Session) -> None:
+    def __init__(self, base_url: str, shared_secret: str, session: requests.Session, folder: Path) -> None:
         self.base_url = base_url
         self.server_name = SERVER_NAME
         self._shared_secret = shared_secret
         self._session = session
+        self._folder = folder
         self._admin_token: str | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, with all that it has kept if it was stopped before.
+
+        Raises:
+            SynapseError: it did not start.
+        """
+        output = self._folder / "output"
+        with open(output, "ab") as stream:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "synapse.app.homeserver", "-c", str(self._folder / "homeserver.yaml")],
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C in a terminal is meant for the program, which then stops Synapse in good order.
+                start_new_session=True,
+            )
+        _wait_until_up(self._process, self.base_url, self._session, output)
+
+    def stop(self) -> None:
+        """Stop it; what it knows stays on the disk."""
+        if self._process is not None:
+            _stop(self._process)
+
+    def restart(self) -> None:
+        """Stop it and start it again, at the same address."""
+        self.stop()
+        self.start()
 
     def add_user(self, username: str, password: str, *, admin: bool = False) -> dict[str, Any]:
         """Make an account without any authentication, and return its user_id, access_token and device_id."""
@@ -148,24 +179,16 @@ def throwaway_synapse(*parts: Config, port: int | None = None) -> Iterator[Synap
     with tempfile.TemporaryDirectory(prefix="throwaway-synapse-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         _write_policy(folder / "templates" / "en")
-        config = folder / "homeserver.yaml"  # every JSON text is YAML, too
-        config.write_text(json.dumps(_config(folder, port, base_url, shared_secret, parts)))
-        with requests.Session() as session, open(folder / "output", "wb") as output:
+        # Every JSON text is YAML, too.
+        (folder / "homeserver.yaml").write_text(json.dumps(_config(folder, port, base_url, shared_secret, parts)))
+        with requests.Session() as session:
             session.trust_env = False  # neither a proxy nor a netrc file has a part in what stays on this machine
-            process = subprocess.Popen(
-                [sys.executable, "-m", "synapse.app.homeserver", "-c", str(config)],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                # Ctrl-C in a terminal is meant for the program, which then stops Synapse in good order.
-                start_new_session=True,
-            )
+            synapse = Synapse(base_url, shared_secret, session, folder)
             try:
-                _wait_until_up(process, base_url, session, folder / "output")
-                yield Synapse(base_url, shared_secret, session)
+                synapse.start()
+                yield synapse
             finally:
-                _stop(process)
+                synapse.stop()
 
 
 def _config(folder: Path, port: int, base_url: str, shared_secret: str, parts: tuple[Config, ...]) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def test_rounds(
     homeserver.upload_cross_signing_keys(**make_keys(alice.user_id)).authenticate({})  # others need the password
     proxy.follow(Plan(draw, SHARE, 3))
 
-    for number in range(sized(4, 100)):
+    for number in range(sized(8, 100)):
         password, new_password = f"password {number}", f"password {number + 1}"
         knows = {"m.login.password": handlers.password("alice", password)}
         device, kept = (alice.log_in(password)["device_id"] for _ in range(2))
