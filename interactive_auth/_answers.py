@@ -34,8 +34,6 @@ _LONGEST_BODY = 300.0
 #: What is decompressed here, and asked for.
 _ENCODINGS = frozenset({"gzip", "x-gzip"})
 _GZIP = 16 + zlib.MAX_WBITS
-#: The headers that tell where a body ends (RFC 9112, section 6.3); without them the connection's end does.
-_LENGTHS = frozenset({"Content-Length", "Transfer-Encoding"})
 #: As often a body may be compressed, and as many members gzip may have; more would only keep a client busy.
 _MOST_ENCODINGS = 3
 _MOST_MEMBERS = 100
@@ -155,8 +153,11 @@ def check_whole(answer: Answer) -> None:
     Raises:
         OSError: the answer may have been cut so.
     """
+    headers = answer.headers
+    # Where a body ends (RFC 9112, section 6.3); either header may itself be what was cut.
+    ends = headers.get("Content-Length", "").isdigit() or "chunked" in headers.get("Transfer-Encoding", "").lower()
     bodiless = answer.status == 204 or 300 <= answer.status < 400
-    if answer.content == b"" and not bodiless and not _LENGTHS.intersection(map(str.title, answer.headers)):
+    if answer.content == b"" and not ends and not bodiless:
         raise OSError("the answer broke off in its headers, or is empty")
 
 

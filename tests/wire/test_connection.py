@@ -188,6 +188,27 @@ def test_next_answer_is_whole(server: WireServer, homeserver: Homeserver, script
     assert request(None) == {"next": True}
 
 
+ZIPPED = gzip.compress(b'{"a": "bc"}')
+LENGTHS = {
+    "by length": b"Content-Length: 11\r\n\r\n" + b'{"a": "bc"}',
+    "by length, compressed": b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(ZIPPED) + ZIPPED,
+    "in chunks": b"Transfer-Encoding: chunked\r\n\r\n5\r\n" + b'{"a":\r\n6\r\n "bc"}\r\n0',
+}
+
+
+@pytest.mark.parametrize("rest", LENGTHS.values(), ids=LENGTHS)
+@pytest.mark.parametrize("status", [b"200 OK", b"401 Unauthorized"])
+def test_answer_cut_anywhere(server: WireServer, homeserver: Homeserver, status: bytes, rest: bytes) -> None:
+    """Wherever an answer breaks off, it is a connection error; half of one never passes for the server's word."""
+    answer = b"HTTP/1.1 " + status + b"\r\nContent-Type: application/json\r\nServer: Synapse\r\n" + rest
+    request = homeserver.delete_devices([])
+
+    for length in range(len(answer)):
+        server.will_send(answer[:length])
+        with pytest.raises(HomeserverConnectionError, match="got no answer"):
+            request(None)
+
+
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
