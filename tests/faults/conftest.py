@@ -35,6 +35,13 @@ class Attempt:
     waits: list[float]
     seconds: float
 
+    def __str__(self) -> str:
+        went = [
+            f"{exchange.asked}: {exchange.fault.name if exchange.fault else exchange.status}"
+            for exchange in self.exchanges
+        ]
+        return "\n".join([*went, f"waited {self.waits}, took {self.seconds:.2f} seconds beside"])
+
 
 class Ledger:
     """Keeps what attempts took, and compares it with what the policy allows.
@@ -61,10 +68,10 @@ class Ledger:
         for attempt in self.attempts:
             met = [exchange.fault for exchange in attempt.exchanges]
             allowed = allowed_waits(met, POLICY)
-            assert len(attempt.waits) == len(allowed), attempt
+            assert len(attempt.waits) == len(allowed), str(attempt)
             for wait, (least, most) in zip(attempt.waits, allowed, strict=True):
-                assert least - 1e-6 <= wait <= most + 1e-6, attempt
-            assert attempt.seconds <= len(met) * TIMEOUT + OVERHEAD, attempt
+                assert least - 1e-6 <= wait <= most + 1e-6, str(attempt)
+            assert attempt.seconds <= len(met) * TIMEOUT + OVERHEAD, str(attempt)
         exchanges = [exchange for attempt in self.attempts for exchange in attempt.exchanges]
         kinds = Counter(exchange.fault.name for exchange in exchanges if exchange.fault is not None)
         faults, share = kinds.total(), kinds.total() / len(exchanges)

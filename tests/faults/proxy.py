@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 #: Seconds, longer than anything takes that works, so that what hangs fails.
 PATIENCE = 60.0
+_LAST_CHUNK = b"0\r\n\r\n"
 #: Makes closing a socket send a reset.
 _RESET = struct.pack("ii", 1, 0)
 
@@ -172,7 +173,8 @@ class Proxy:
         if act is Act.CUT_HEAD:
             writer.write(answer[: self._draw.randrange(1, body_at - 2)])
         elif act is Act.CUT_BODY:
-            writer.write(answer[: self._draw.randrange(body_at, len(answer))])
+            # Before the last chunk, which says only that this was all: without it the answer would still be whole.
+            writer.write(answer[: self._draw.randrange(body_at, max(body_at + 1, len(answer) - len(_LAST_CHUNK)))])
         else:
             if act is Act.STALL_HALFWAY:
                 writer.write(answer[: len(answer) // 2])
