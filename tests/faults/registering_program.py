@@ -17,10 +17,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
-
-from urllib3.connection import HTTPConnection
 
 from interactive_auth import Homeserver, InteractiveAuth, Stage
 
@@ -110,13 +109,14 @@ class Program:
             send(connection, data)
             self.point("after bytes went out")
 
-        HTTPConnection.send = traced  # type: ignore[method-assign]
+        HTTPConnection.send = traced  # type: ignore[method-assign,assignment]
 
     def run(self) -> None:
         """Register, or go on with it."""
         settings = self._settings
         with Homeserver(settings["base_url"]) as homeserver:
             request = homeserver.register(settings["username"], "a password")
+            assert request.request_email_token is not None
             state: dict[str, Any] = {"inputs": {"email_address": settings["address"]}}
             if (self._folder / "state").exists():
                 state = json.loads((self._folder / "state").read_text())

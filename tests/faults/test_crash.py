@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +67,11 @@ class Registration:
 
     def end(self, program: subprocess.Popen[str]) -> str | int:
         """Wait for the program's end."""
-        try:
-            _, errors = program.communicate(timeout=PATIENCE)
-        finally:
-            program.kill()
-            program.wait()
+        with program:
+            try:
+                _, errors = program.communicate(timeout=PATIENCE)
+            finally:
+                program.kill()
         return errors or program.returncode
 
     @contextmanager
@@ -82,14 +82,12 @@ class Registration:
         def open_links() -> None:
             opened = 0
             while not gone.is_set():
-                with suppress(TimeoutError):
-                    link = self._mails.wait_for_link(self.address, opened + 1) if self.mails() > opened else None
-                    if link is None:
-                        gone.wait(0.01)
-                        continue
-                    requests.get(link, timeout=PATIENCE).raise_for_status()
-                    opened += 1
-                    self.go_on()
+                if self.mails() == opened:
+                    gone.wait(0.01)
+                    continue
+                opened += 1
+                open_link(self._mails.wait_for_link(self.address, opened))
+                self.go_on()
 
         with ThreadPoolExecutor(1) as executor:
             opening = executor.submit(open_links)
@@ -131,6 +129,7 @@ class Registration:
             mails: how many mails may have been sent.
         """
         synapse, log = self._synapse, self.log()
+        story = "\n".join(map(str, log))
         account = json.loads((self.folder / "account").read_text())
         user_id = f"@{self.name}:{synapse.server_name}"
         path = "/_matrix/client/v3/account/"
@@ -141,9 +140,20 @@ class Registration:
         uses = synapse.admin("GET", f"/_synapse/admin/v1/registration_tokens/{self.token}")
         assert (uses["completed"], uses["pending"]) == (1, 0)
         named = [entry["session"] for entry in log if "asked" in entry]
-        assert named.count(None) in without_session, log
-        assert len(set(named) - {None}) == 1, log
-        assert self.mails() in mails, log
+        assert named.count(None) in without_session, story
+        assert len(set(named) - {None}) == 1, story
+        assert self.mails() in mails, story
+
+
+def open_link(link: str) -> None:
+    """Open a link, again if need be: Synapse sends the mail before it stores what the link is to validate."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        response = requests.get(link, timeout=PATIENCE)
+        if response.status_code != 400 or time.monotonic() > deadline:
+            response.raise_for_status()
+            return
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +193,10 @@ def test_killed_at_a_point(
     # under way, the program opens another one, and has done nothing in the first.
     asked = points.index("register with None: before bytes go out")
     known = points.index("register with None: after the state is in place", asked)
-    mail = [index for index, point in enumerate(points) if point.startswith("mail: ")]
+    # Likewise the mail: until its sid is saved, which happens in the next callback, the program has to ask for it
+    # again, and Synapse sends another one if it is still sending the first or that one's link was opened already.
+    mail = points.index("mail: before bytes go out")
+    sid_known = points.index("callback for m.login.registration_token: after the state is in place")
 
     def check(number: int) -> None:
         registration = register()
@@ -193,7 +206,7 @@ def test_killed_at_a_point(
             if not (registration.folder / "account").exists():
                 assert registration.run(wait_in=EMAIL) == 0
         opened = 2 if asked <= number - 1 < known else 1
-        most_mails = 2 if number - 1 in mail else 1
+        most_mails = 2 if mail <= number - 1 < sid_known else 1
         registration.assert_done_once(without_session={opened}, mails=set(range(1, most_mails + 1)))
 
     with ThreadPoolExecutor(AT_A_TIME) as executor:

@@ -1,4 +1,4 @@
-"""A connection is lost while the server is still busy with the request, and the request comes again before it is done."""
+"""A connection is lost while the server is still busy with the request, which comes again before that is done."""
 
 from __future__ import annotations
 
