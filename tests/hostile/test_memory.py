@@ -50,6 +50,10 @@ def client() -> Iterator[Client]:
                         connection.recv(65536)
                         for piece in pieces[0]():
                             connection.sendall(piece)
+                        # Closed with anything unread, it would be reset, and the answer might be lost.
+                        connection.shutdown(socket.SHUT_WR)
+                        while connection.recv(65536):
+                            pass
 
         thread = threading.Thread(target=serve)
         thread.start()

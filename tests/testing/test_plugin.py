@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -42,7 +43,8 @@ def project(tmp_path: Path) -> Path:
 def run_pytest(folder: Path, *options: str) -> str:
     """Run pytest in a project, and return what it prints."""
     command = [sys.executable, "-I", "-m", "pytest", "-p", "no:cacheprovider", "-W", "error", "-rA", *options]
-    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    env = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    ended = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
     return ended.stdout + ended.stderr
 
 
