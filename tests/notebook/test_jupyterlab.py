@@ -15,7 +15,7 @@ from typing import Any
 import nbformat
 import pytest
 import requests
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -46,7 +46,8 @@ class Lab:
 
     def until(self, condition: Callable[[Chrome], Any]) -> Any:
         """Wait until something holds in the page."""
-        wait = WebDriverWait(self.chromium, PATIENCE, 0.05, ignored_exceptions=[StaleElementReferenceException])
+        passing = [ElementClickInterceptedException, StaleElementReferenceException]
+        wait = WebDriverWait(self.chromium, PATIENCE, 0.05, ignored_exceptions=passing)
         return wait.until(condition)
 
     def find(self, selector: str) -> list[WebElement]:
@@ -58,12 +59,21 @@ class Lab:
         self.until(lambda driver: self.find(".jp-Notebook-ExecutionIndicator[data-status=idle]"))
 
     def run_cell(self) -> None:
-        """Run the first cell, as Ctrl-Enter does."""
-        editors = self.until(lambda driver: [e for e in self.find(".jp-CodeCell .cm-content") if e.is_displayed()])
-        editors[0].click()
-        self.until(lambda driver: self.find(".jp-CodeCell .cm-editor.cm-focused"))
-        ActionChains(self.chromium).key_down(Keys.CONTROL).send_keys(Keys.ENTER).key_up(Keys.CONTROL).perform()
-        self.until(lambda driver: self.find(".jp-InputPrompt")[0].text == "[*]:")
+        """Run the first cell, as Ctrl-Enter does; until JupyterLab has settled, it may not hear the first one."""
+        tried = 0.0
+
+        def runs(driver: Chrome) -> bool:
+            nonlocal tried
+            if self.find(".jp-InputPrompt")[0].text == "[*]:":
+                return True
+            editors = [e for e in self.find(".jp-CodeCell .cm-content") if e.is_displayed()]
+            if editors and time.monotonic() - tried > 5:
+                tried = time.monotonic()
+                editors[0].click()
+                ActionChains(driver).key_down(Keys.CONTROL).send_keys(Keys.ENTER).key_up(Keys.CONTROL).perform()
+            return False
+
+        self.until(runs)
 
     def answer(self, prompt: str, text: str) -> str:
         """Answer a prompt; gives the type of the field that it had."""
