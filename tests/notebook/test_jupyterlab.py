@@ -24,7 +24,7 @@ from throwaway_services import MailServer, mail_server
 from throwaway_synapse import TERMS, TOKEN, Synapse, email, free_port, throwaway_synapse
 
 #: Seconds; JupyterLab takes a few to start and to show itself.
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 CELL = """
 from interactive_auth import Homeserver, console
@@ -60,15 +60,18 @@ class Lab:
 
     def run_cell(self) -> None:
         """Run the first cell, as Ctrl-Enter does; until JupyterLab has settled, it may not hear the first one."""
-        tried = 0.0
+        tried, tries = 0.0, 0
 
         def runs(driver: Chrome) -> bool:
-            nonlocal tried
-            if self.find(".jp-InputPrompt")[0].text == "[*]:":
+            nonlocal tried, tries
+            if [prompt for prompt in self.find(".jp-InputPrompt") if prompt.text == "[*]:"]:
                 return True
             editors = [e for e in self.find(".jp-CodeCell .cm-content") if e.is_displayed()]
-            if editors and time.monotonic() - tried > 5:
-                tried = time.monotonic()
+            if tries and tries % 3 == 0 and time.monotonic() - tried > 5:
+                driver.refresh()  # a page that came up without its kernel hears nothing at all
+                tried, tries = time.monotonic(), tries + 1
+            elif editors and time.monotonic() - tried > 5:
+                tried, tries = time.monotonic(), tries + 1
                 editors[0].click()
                 ActionChains(driver).key_down(Keys.CONTROL).send_keys(Keys.ENTER).key_up(Keys.CONTROL).perform()
             return False
