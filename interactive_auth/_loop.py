@@ -33,8 +33,6 @@ class Attempt(Generic[T]):
         self._shared = shared
         self._session = shared.session
         self._handover = shared.handover
-        # The last answer that was no success. The loop looks at it only after there was one.
-        self._error: Exception
         self._restarted = False
         self._wrong: dict[str, int] = {}
         self._last_wrong: str | None = None
@@ -48,6 +46,12 @@ class Attempt(Generic[T]):
         if self._shared.response:
             # Ctrl-C or a busy_changed that raised came between the server's answer and the caller.
             return self._shared.response[0]
+        try:
+            return self._go_on()
+        finally:
+            self._shared.failure.clear()
+
+    def _go_on(self) -> T:
         asked_again = False
         reply = Reply.CHALLENGE if self._session.flows else self._send(self._shared.session_auth())
         while reply is not Reply.SUCCESS:
@@ -68,12 +72,12 @@ class Attempt(Generic[T]):
             else:
                 raise ServerProtocolError(
                     "every stage of the flow is completed, and the server still asks for authentication"
-                ) from self._error
+                ) from self._shared.failure[0]
         return self._shared.response[0]
 
     def _start_over(self) -> Reply:
         if self._restarted:
-            raise self._error
+            raise self._shared.failure[0]
         self._restarted = True
         self._session.forget()
         return self._send(None)
@@ -97,29 +101,28 @@ class Attempt(Generic[T]):
 
     def _send(self, auth: dict[str, object] | None, submitted: str | None = None) -> Reply:
         """Send a request in the foreground, again after trouble as the retry policy allows."""
-        retries = Retries(self._shared.retry)
-        while True:
-            self._handover.check()
-            self._check_progress()
-            self._set_busy(True)
-            try:
-                reply, error = self._shared.exchange(auth, submitted)
-            finally:
-                self._set_busy(False)
-            if error is None:
-                return reply
-            self._error = error
-            if reply is not Reply.TRANSIENT:  # the retry policy has a limit for those
-                self._idle += 1
-            if reply in _UNDECIDED or reply is Reply.SESSION_LOST:
-                return reply
-            self._shared.pause(retries.wait_after(reply, error))
+        with Retries(self._shared.retry) as retries:
+            while True:
+                self._handover.check()
+                self._check_progress()
+                self._set_busy(True)
+                try:
+                    reply = self._shared.exchange(auth, submitted)
+                finally:
+                    self._set_busy(False)
+                if reply is Reply.SUCCESS:
+                    return reply
+                if reply is not Reply.TRANSIENT:  # the retry policy has a limit for those
+                    self._idle += 1
+                if reply in _UNDECIDED or reply is Reply.SESSION_LOST:
+                    return reply
+                self._shared.pause(retries.wait_after(reply, self._shared.failure[0]))
 
     def _check_progress(self) -> None:
         if self._idle >= _MOST_IDLE:
             raise ServerProtocolError(
                 f"{self._idle} requests in a row have brought the authentication no nearer to its end"
-            ) from self._error
+            ) from self._shared.failure[0]
 
     def _set_busy(self, busy: bool) -> None:
         if self._shared.busy_changed is not None:
@@ -129,7 +132,7 @@ class Attempt(Generic[T]):
         # It is no answer that anybody has thought of, so nothing counts as rejected.
         reply = self._send(self._shared.with_session({"type": str(AuthType.DUMMY)}))
         if reply in _UNDECIDED and AuthType.DUMMY not in self._session.completed:
-            raise self._error
+            raise self._shared.failure[0]
         return reply
 
     def _do_stage_to_its_end(self, stage: str) -> Reply:
@@ -217,6 +220,7 @@ class Attempt(Generic[T]):
         self._wrong[stage] = self._wrong.get(stage, 0) + 1
         most = self._shared.max_attempts
         if most is not None and self._wrong[stage] >= most:
-            error = cast("MatrixError", self._error)  # nothing else is a rejection
             # A server may open a new session, and so count anew, with each rejection.
-            raise StageFailedError(stage, max(self._wrong[stage], self._session.rejections[stage]), error) from error
+            wrong = max(self._wrong[stage], self._session.rejections[stage])
+            error = cast("MatrixError", self._shared.failure[0])  # nothing else is a rejection
+            raise StageFailedError(stage, wrong, error) from error

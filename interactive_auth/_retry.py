@@ -35,6 +35,13 @@ class Retries:
         self._limits = 0
         self._limited = 0
 
+    def __enter__(self) -> Retries:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Its traceback leads to whoever has made this, and so back to it.
+        self._first = None
+
     def wait_after(self, reply: Reply, error: Exception) -> float:
         """Return the seconds to wait before the request is sent again.
 

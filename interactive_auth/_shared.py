@@ -63,6 +63,9 @@ class Shared(Generic[T]):
         identity_server: ``id_server`` and ``id_access_token``, or empty.
         secret: the client secret.
         response: the response, in a list of its own since it may be anything; empty before the success.
+        failure: the last answer that was no success; empty when none is needed any more. No function may give it a
+            name of its own: the traceback leads to the function's frame, which would keep the answer, of many
+            megabytes perhaps, until the garbage collector comes.
         wait_line: shows the waits of the stage that is being done to a person, None if nobody cares.
         after_stage: what a stage's callback wants to be done when the stage is over, however it ends.
     """
@@ -96,6 +99,7 @@ class Shared(Generic[T]):
         self.session = UIASession()
         self.handover = Handover()
         self.response: list[T] = []
+        self.failure: list[Exception] = []
         # A server may quote at any time what it was sent at any other. A UIARequest knows its body's secrets.
         self._hidden: tuple[object, ...] = (getattr(do_request, "_secrets", None),)
         # Replaced as a whole, since other threads may look at it.
@@ -154,7 +158,7 @@ class Shared(Generic[T]):
     def _remember(self, auth: dict[str, Any]) -> None:
         self._submitted = (*self._submitted, auth)[-_MOST_SUBMITTED:]
 
-    def exchange(self, auth: dict[str, Any] | None, submitted: str | None) -> tuple[Reply, Exception | None]:
+    def exchange(self, auth: dict[str, Any] | None, submitted: str | None) -> Reply:
         """Send the request once, and take over what it is answered.
 
         Args:
@@ -162,7 +166,7 @@ class Shared(Generic[T]):
             submitted: the stage that it answers; None if it answers none, so that nothing can be rejected.
 
         Returns:
-            What the answer means, and the answer itself if it is no success.
+            What the answer means. It is the ``failure`` unless it is a success.
         """
         try:
             # A copy: a do_request that changes its argument must not change what is sent again. An empty dict says
@@ -170,10 +174,11 @@ class Shared(Generic[T]):
             self.response.append(self.do_request(dict(auth) if auth else None))
         except FAILURES as failure:
             self.conceal(failure, auth)
+            self.failure[:] = [failure]
             with_session = auth is not None and "session" in auth
-            return self.session.receive(failure, submitted, with_session=with_session), failure
+            return self.session.receive(failure, submitted, with_session=with_session)
         self.handover.succeed()
-        return Reply.SUCCESS, None
+        return Reply.SUCCESS
 
     def conceal(self, error: Exception, auth: Mapping[str, Any] | None = None) -> None:
         """Keep what was sent out of the text of what was answered."""
@@ -201,20 +206,20 @@ class Shared(Generic[T]):
         """
         if threepid.request is None:
             raise RuntimeError(f"there is no token request for {threepid.stage}: give one to the constructor")
-        retries = Retries(self.retry)
-        while True:
-            # The same number on a repetition: a server that has sent the mail already does not send it twice.
-            arguments = (*address, self.secret, threepid.send_attempt + 1, self.session.session)
-            try:
-                reply = threepid.request(*arguments)
-            except FAILURES as failure:
-                error = failure
-            else:
-                threepid.accept(reply, address)
-                self.handover.check()
-                return
-            self.conceal(error)
-            self.pause(retries.wait_after(classify_failure(error), error))
+        with Retries(self.retry) as retries:
+            while True:
+                # The same number on a repetition: a server that has sent the mail already does not send it twice.
+                arguments = (*address, self.secret, threepid.send_attempt + 1, self.session.session)
+                try:
+                    reply = threepid.request(*arguments)
+                except FAILURES as failure:
+                    error = failure
+                else:
+                    threepid.accept(reply, address)
+                    self.handover.check()
+                    return
+                self.conceal(error)
+                self.pause(retries.wait_after(classify_failure(error), error))
 
 
 #: The attempt whose callback is running here; the ready-made callbacks ask for mails, texts and polls through it.

@@ -79,6 +79,7 @@ class Waiting(Generic[T]):
                 submission = self._shared.handover.take_submission()
             return submission
         finally:
+            self._poll_error = None
             self._shared.end_wait()
 
     def _act(self, background: Submission | None) -> Reply | None:
@@ -113,21 +114,29 @@ class Waiting(Generic[T]):
 
     def _send(self, auth: dict[str, Any], *, is_poll: bool) -> Reply | None:
         """Send a request in the background: what fails is not the caller's concern, and the wait goes on."""
-        reply, error = self._shared.exchange(auth, None)
-        if error is None or self._stage in self._shared.session.completed:
+        shared = self._shared
+        reply = shared.exchange(auth, None)
+        if reply is Reply.SUCCESS or self._stage in shared.session.completed:
             return reply
-        self._shared.handover.check()
+        shared.handover.check()
         if is_poll:
-            self._poll_error = error
+            self._poll_error = shared.failure[0]
             if reply is Reply.LOGGED_OUT:
-                raise error
+                raise shared.failure[0]
             if reply is Reply.SESSION_LOST and self._may_restart:
                 return reply
         else:
-            # The text of an error that is not the library's own may hold what was sent.
-            said = error if isinstance(error, InteractiveAuthError) else type(error).__name__
-            _log.warning("a background submission for %s failed, waiting on: %s", printable(self._stage, 100), said)
+            _log.warning(
+                "a background submission for %s failed, waiting on: %s",
+                printable(self._stage, 100),
+                _fit_for_a_log(shared.failure[0]),
+            )
         if reply is Reply.RATE_LIMITED:
-            self._not_before = self._clock.monotonic() + self._limits.limit_wait(error)
+            self._not_before = self._clock.monotonic() + self._limits.limit_wait(shared.failure[0])
             self._next_poll = max(self._next_poll, self._not_before)
         return None
+
+
+def _fit_for_a_log(error: Exception) -> str:
+    # The text of an error that is not the library's own may hold what was sent.
+    return str(error) if isinstance(error, InteractiveAuthError) else type(error).__name__
