@@ -1,6 +1,8 @@
 """The pytest plugin, installed as ``pytest_interactive_auth``: a fixture, and nothing that takes time to import.
 
 What must not be here: anything but fixtures. ``testing`` is imported when the fixture is first used.
+
+PYTEST_DONT_REWRITE: nothing is asserted here, and it may be imported before pytest asks for it, as mutmut does.
 """
 
 from __future__ import annotations

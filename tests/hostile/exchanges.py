@@ -19,7 +19,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
@@ -296,11 +296,12 @@ def register_by_hand(client: Client) -> object:
 
     def do_request(auth: dict[str, Any] | None) -> dict[str, Any]:
         body = {} if auth is None else {"auth": auth}
-        try:
+        # requests reads a Location that it is not to follow, and stumbles. As the cause of another error that would
+        # keep alive the response that requests has dropped without closing it.
+        with suppress(ValueError):
             response = client.session.post(f"{ADDRESS}/x", json=body, timeout=10, allow_redirects=False, stream=True)
-        except ValueError as error:  # requests reads a Location that it is not to follow, and stumbles
-            raise CallbackError from error
-        return raise_for_matrix_error(response)
+            return raise_for_matrix_error(response)
+        raise CallbackError
 
     try:
         return InteractiveAuth(do_request, answer).attempt_auth()
