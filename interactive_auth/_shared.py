@@ -173,18 +173,18 @@ class Shared(Generic[T]):
             # nothing, and the Conduit family refuses it.
             self.response.append(self.do_request(dict(auth) if auth else None))
         except FAILURES as failure:
-            self.conceal(failure, auth)
+            self.conceal(failure)
             self.failure[:] = [failure]
             with_session = auth is not None and "session" in auth
             return self.session.receive(failure, submitted, with_session=with_session)
         self.handover.succeed()
         return Reply.SUCCESS
 
-    def conceal(self, error: Exception, auth: Mapping[str, Any] | None = None) -> None:
+    def conceal(self, error: Exception) -> None:
         """Keep what was sent out of the text of what was answered."""
         if isinstance(error, MatrixError):
             id_token = self.identity_server.get("id_access_token")
-            error._conceal(self.session.session, self.secret, id_token, auth, *self._hidden, *self._submitted)
+            error._conceal(self.session.session, self.secret, id_token, *self._hidden, *self._submitted)
 
     def stage_params(self, stage: str) -> dict[str, Any] | None:
         """Return what is known about a stage beforehand, None if nothing is: a copy, the caller's to change."""

@@ -12,11 +12,13 @@ import pytest
 
 from interactive_auth import (
     AuthTimeoutError,
+    Homeserver,
     InteractiveAuth,
     InteractiveAuthError,
     MatrixError,
     ServerProtocolError,
     StageFailedError,
+    handlers,
 )
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 NewAuth = Callable[..., InteractiveAuth[Any]]
 
-STAGE, EMAIL = "org.example.stage", "m.login.email.identity"
+STAGE, EMAIL, MSISDN = "org.example.stage", "m.login.email.identity", "m.login.msisdn"
 SESSION, CLIENT_SECRET, ID_TOKEN, ANSWER = "the-session-id", "the-client-secret", "the-id-access-token", "hunter22"
 SECRETS = (SESSION, CLIENT_SECRET, ID_TOKEN, ANSWER)
 QUOTED = " and ".join(SECRETS)
@@ -201,6 +203,45 @@ def test_an_error_of_a_callbacks_own_request(new_auth: NewAuth, server: Scripted
     with pytest.raises(MatrixError) as caught:
         new_auth().attempt_auth()
     assert str(caught.value) == "400: No [hidden]"
+
+
+def test_an_error_that_quotes_the_requests_body() -> None:
+    """The password that is to be registered is hidden in errors of other requests as well."""
+
+    def request_email_token(*_: object) -> dict[str, str]:
+        raise MatrixError(400, {"error": f"No mail for {ANSWER}"})
+
+    request = Homeserver("https://example.org").register("alice", ANSWER)
+    auth: InteractiveAuth[Any] = InteractiveAuth(
+        request, lambda _stage: None, request_email_token=request_email_token, retry=None
+    )
+
+    with pytest.raises(MatrixError) as caught:
+        auth.request_email_token("alice@example.org")
+    assert str(caught.value) == "400: No mail for [hidden]"
+
+
+class CodePoster:
+    """A homeserver that takes any code."""
+
+    def submit_token(self, submit_url: str, sid: str, client_secret: str, token: str) -> bool:
+        """Take the code."""
+        return True
+
+
+def test_an_error_that_quotes_a_code(server: ScriptedServer) -> None:
+    """The code of an SMS, which a handler posts by itself, is hidden in what is answered to the loop."""
+    server.will(MatrixError(401, {"flows": [{"stages": [MSISDN]}]}), MatrixError(400, {"error": "No 123456 for sid1"}))
+    auth = InteractiveAuth(
+        server,
+        {MSISDN: handlers.msisdn(lambda: "123456", CodePoster())},
+        inputs={"phone_country": "GB", "phone_number": "7700900000"},
+        request_msisdn_token=lambda *_: {"sid": "sid1", "submit_url": "https://example.org/submit"},
+    )
+
+    with pytest.raises(MatrixError) as caught:
+        auth.attempt_auth()
+    assert str(caught.value) == "400: No [hidden] for sid1"
 
 
 def test_the_log_is_printable(

@@ -186,6 +186,7 @@ def test_the_wait_before_another_try(
     assert server.times == [0, 0, 2.5]
 
 
+@pytest.mark.parametrize("trouble", [ConnectionError("refused"), MatrixError(429, {"retry_after_ms": 1000})], ids=repr)
 def test_a_moment_before_another_try(
     server: ScriptedServer,
     user: ScriptedUser,
@@ -193,10 +194,10 @@ def test_a_moment_before_another_try(
     challenge: Challenge,
     line: Line,
     watched: Callable[..., Any],
-    no_jitter: None,
+    trouble: Exception,
 ) -> None:
     """What lasts no longer than a second need not be shown."""
-    server.will(challenge([TERMS]), ConnectionError("refused"), "done")
+    server.will(challenge([TERMS]), trouble, "done")
     user.will(watched({"type": TERMS}))
 
     new_auth().attempt_auth()

@@ -44,6 +44,8 @@ def test_without_a_usable_sid(phone: Threepid, reply: Any) -> None:
         ("https://hs.example/x", True),
         ("http://hs.example/x", True),
         ("HTTPS://hs.example/x", True),
+        pytest.param("https://hs.example/".ljust(8000, "x"), True, id="8000"),
+        pytest.param("https://hs.example/".ljust(8001, "x"), False, id="8001"),
         ("file:///etc/passwd", False),
         ("javascript:alert(1)", False),
         (" https://hs.example/x", False),
