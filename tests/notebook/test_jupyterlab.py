@@ -59,23 +59,23 @@ class Lab:
         self.until(lambda driver: self.find(".jp-Notebook-ExecutionIndicator[data-status=idle]"))
 
     def run_cell(self) -> None:
-        """Run the first cell, as Ctrl-Enter does; until JupyterLab has settled, it may not hear the first one."""
-        tried, tries = 0.0, 0
+        """Run the first cell, as Ctrl-Enter does, and choose the kernel if JupyterLab asks for it."""
 
-        def runs(driver: Chrome) -> bool:
-            nonlocal tried, tries
-            if [prompt for prompt in self.find(".jp-InputPrompt") if prompt.text == "[*]:"]:
-                return True
+        def press(driver: Chrome) -> bool:
             editors = [e for e in self.find(".jp-CodeCell .cm-content") if e.is_displayed()]
-            if tries and tries % 3 == 0 and time.monotonic() - tried > 5:
-                driver.refresh()  # a page that came up without its kernel hears nothing at all
-                tried, tries = time.monotonic(), tries + 1
-            elif editors and time.monotonic() - tried > 5:
-                tried, tries = time.monotonic(), tries + 1
+            if editors:
                 editors[0].click()
                 ActionChains(driver).key_down(Keys.CONTROL).send_keys(Keys.ENTER).key_up(Keys.CONTROL).perform()
-            return False
+            return bool(editors)
 
+        def runs(_driver: Chrome) -> bool:
+            # The kernel shows as idle some moments before the notebook knows that it has one; told to run something
+            # just then, JupyterLab has the person select the kernel first.
+            for button in self.find(".jp-Dialog .jp-mod-accept"):
+                button.click()
+            return any(prompt.text == "[*]:" for prompt in self.find(".jp-InputPrompt"))
+
+        self.until(press)
         self.until(runs)
 
     def answer(self, prompt: str, text: str) -> str:
