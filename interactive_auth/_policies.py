@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ._errors import is_encodable, is_text
+from ._threepid import web_url
+
 
 class Policy(NamedTuple):
     """A document to be accepted (client-server API, "Terms of service at registration").
@@ -31,23 +34,26 @@ def read_policies(value: object, wanted: str) -> list[Policy]:
     """Read the policies of a terms stage; whatever is no document is left out."""
     found = []
     for identifier, policy in (value if isinstance(value, dict) else {}).items():
-        if not isinstance(policy, dict):  # Continuwuity puts a "version" beside the policies
+        # Continuwuity puts a "version" beside the policies.
+        if not isinstance(policy, dict) or not is_encodable(identifier):
             continue
-        documents = {tag: text for tag, text in policy.items() if isinstance(text, dict) and _is_document(text)}
+        documents = {
+            tag: text
+            for tag, text in policy.items()
+            if isinstance(text, dict) and is_encodable(tag) and _is_document(text)
+        }
         if documents:
             tag = _choose_language(list(documents), wanted)
             version = policy.get("version")
             document = documents[tag]
-            stated = version if isinstance(version, str) else None
+            stated = version if is_text(version) else None
             found.append(Policy(identifier, stated, document["name"], document["url"], tag))
     return found
 
 
 def _is_document(text: Mapping[str, Any]) -> bool:
-    url = text.get("url")
-    return (
-        isinstance(text.get("name"), str) and isinstance(url, str) and url.lower().startswith(("https://", "http://"))
-    )
+    name = text.get("name")
+    return isinstance(name, str) and is_encodable(name) and web_url(text.get("url")) is not None
 
 
 def _choose_language(tags: list[str], wanted: str) -> str:

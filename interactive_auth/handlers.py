@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from ._checks import check_function, check_required_text, type_error
-from ._errors import AuthCancelledError, MatrixError, ServerProtocolError, StageFailedError, printable
+from ._errors import AuthCancelledError, MatrixError, ServerProtocolError, StageFailedError, is_text, printable
 from ._policies import Policy, read_policies
 from ._shared import current
 from ._threepid import Threepid, web_url
@@ -122,7 +122,7 @@ def recaptcha(solve: Solver, homeserver: FallbackPages | None = None) -> StartAu
 
     def answer(stage: Stage) -> dict[str, Any] | None:
         key = stage.params.get("public_key")
-        if not isinstance(key, str):
+        if not is_text(key):
             raise ServerProtocolError(
                 f"the server names no public_key for {printable(stage.type, 100)}, without which it is not solved"
             )

@@ -60,6 +60,13 @@ NAMED: dict[str, list[dict[str, Any]]] = {
     ],
     "words that steer": [{"errcode": STEERING, "error": STEERING}],
     "stages that steer": [{"flows": [{"stages": [STEERING]}], "session": "S", "errcode": STEERING, "error": STEERING}],
+    "a key that cannot be sent": [
+        {
+            "flows": [{"stages": ["m.login.recaptcha"]}],
+            "session": "S",
+            "params": {"m.login.recaptcha": {"public_key": "\ud800"}},
+        }
+    ],
     "surrogates": [{"flows": [{"stages": ["\ud800"]}, {"stages": ["x"]}], "session": "\ud800", "errcode": "\udfff"}],
 }
 

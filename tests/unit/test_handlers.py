@@ -351,12 +351,16 @@ MALFORMED = {
     "no web": {"terms": {"en": {"name": "Terms", "url": "httpx://example.org"}}},
     "file": {"terms": {"en": {"name": "Terms", "url": "file:///etc/passwd"}}},
     "relative": {"terms": {"en": {"name": "Terms", "url": "/terms"}}},
+    "surrogate in an id": {"\ud800": GOOD},
+    "surrogate in a language": {"terms": {"\ud800": {"name": "Terms", "url": "https://example.org"}}},
+    "surrogate in a name": {"terms": {"en": {"name": "\ud800", "url": "https://example.org"}}},
+    "surrogate in a url": {"terms": {"en": {"name": "Terms", "url": "https://example.org/\ud800"}}},
 }
 
 
 @pytest.mark.parametrize("policies", MALFORMED.values(), ids=MALFORMED)
 def test_malformed_policies(read: Callable[..., list[Policy]], policies: Any) -> None:
-    """What is no document at a web address is left out, beside one that is, too."""
+    """What is no document at a web address, or cannot be shown, is left out, beside one that is none of that, too."""
     assert read(policies) == []
 
     if isinstance(policies, dict):

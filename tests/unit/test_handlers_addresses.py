@@ -44,7 +44,7 @@ def test_wrong_argument(homeserver: Homeserver, make: Callable[[Any], object], w
         make(homeserver)
 
 
-@pytest.mark.parametrize("params", [{}, {"public_key": 5}, {"public_key": None}], ids=str)
+@pytest.mark.parametrize("params", [{}, *({"public_key": key} for key in (5, None, "", "\ud800"))], ids=ascii)
 def test_captcha_without_a_key(params: dict[str, Any]) -> None:
     """A captcha that nobody can load is the server's fault, and the solver is not asked."""
     solved: list[str] = []
