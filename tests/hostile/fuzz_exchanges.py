@@ -21,8 +21,11 @@ from pathlib import Path
 
 import atheris
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 with atheris.instrument_imports(include=["interactive_auth"]):
-    from exchanges import MOST_BYTES, SCENES, play
+    from hostile.exchanges import MOST_BYTES, play
+    from hostile.scenes import SCENES
 
 STATUSES = (401, 200, 400, 403, 404, 429, 500, 502, 302)
 BETWEEN = b"\0\0"

@@ -15,7 +15,8 @@ from interactive_auth import (
     ServerProtocolError,
 )
 
-from .exchanges import Client, discover, discover_by_session, play
+from .exchanges import Client, play
+from .scenes import discover, discover_by_session
 from .strategies import wire
 
 LONG = "p" * 5000

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 
-from .exchanges import SCENES, Client, play
+from .exchanges import Client, play
+from .scenes import SCENES
 from .strategies import exchanges, wire
 
 if TYPE_CHECKING:

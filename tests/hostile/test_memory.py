@@ -94,7 +94,12 @@ REFUSED: dict[str, tuple[Callable[[], Pieces], str, str]] = {
         "MatrixError",
         "more than 8388608",
     ),
-    "a gigabyte compressed": (
+    "256 MiB compressed": (
+        lambda: [HEAD + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(bytes(256 * MEBIBYTE), 1)],
+        "MatrixError",
+        "more than 8388608",
+    ),
+    "a thousand times a MiB compressed": (
         lambda: [HEAD + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(bytes(MEBIBYTE)) * 1000],
         "MatrixError",
         "more than 8388608",
