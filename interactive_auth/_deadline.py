@@ -9,14 +9,19 @@ from __future__ import annotations
 import io
 import socket
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
-from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 
 from urllib3 import HTTPConnectionPool
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+#: What ``answers_within`` allows an answer; None for a request of somebody else's, who has its connection, too.
+_SECONDS: ContextVar[float | None] = ContextVar("interactive_auth.seconds", default=None)
 
 
 class _Answer(io.RawIOBase):
@@ -55,15 +60,30 @@ class _Bounded:
     """Marks a class of connections whose answers are bounded."""
 
 
-def _read_bounded(seconds: float, sock: socket.socket, *args: Any, **kwargs: Any) -> HTTPResponse:
-    answer: Any = _Answer(sock, seconds)  # as much of a socket as an HTTPResponse asks for
-    return HTTPResponse(answer, *args, **kwargs)
+def _read(plain: Callable[..., Any], sock: socket.socket, *args: Any, **kwargs: Any) -> Any:
+    seconds = _SECONDS.get()
+    answer: Any = sock if seconds is None else _Answer(sock, seconds)  # as much of a socket as an HTTPResponse asks for
+    return plain(answer, *args, **kwargs)
 
 
-def bound_answers(pool: HTTPConnectionPool, seconds: float) -> None:
-    """Have each answer to a pool's requests, headers and body together, take at most ``seconds``."""
-    kind = pool.ConnectionCls
-    if not issubclass(kind, _Bounded):
-        read = staticmethod(partial(_read_bounded, seconds))
-        bounded: Any = type(kind.__name__, (_Bounded, kind), {"response_class": read})
-        pool.ConnectionCls = bounded
+def bound_answers(pool: HTTPConnectionPool) -> None:
+    """Have a pool's connections obey ``answers_within``; for everybody else they stay what they are."""
+    kind: Any = pool.ConnectionCls  # one of http.client's, which its type does not say
+    if issubclass(kind, _Bounded):
+        return
+    read = partial(_read, kind.response_class)
+    bounded = type(kind.__name__, (_Bounded, kind), {"response_class": staticmethod(read)})
+    pool.ConnectionCls = bounded
+    for connection in list(pool.pool.queue) if pool.pool is not None else ():
+        if connection is not None:  # kept open since somebody else's request
+            connection.response_class = read
+
+
+@contextmanager
+def answers_within(seconds: float) -> Iterator[None]:
+    """Allow each answer to a request that is sent in the block, headers and body together, so many seconds."""
+    before = _SECONDS.set(seconds)
+    try:
+        yield
+    finally:
+        _SECONDS.reset(before)

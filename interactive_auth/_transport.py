@@ -21,7 +21,7 @@ from urllib3.util import Timeout
 
 from ._answers import REDIRECT, Answer, check_answer, check_whole, read_raw, read_response, reason_of, shown
 from ._checks import check_required_text
-from ._deadline import bound_answers
+from ._deadline import answers_within, bound_answers
 from ._errors import HomeserverConnectionError, MatrixError
 from ._secretive_log import secretive_log
 
@@ -147,14 +147,25 @@ class SessionTransport(Transport):
         # What a session adds to each request, its cookies for one, is for the homeserver and for nobody that it names.
         prepared = session.prepare_request(request) if at_home else request.prepare()
         settings = session.merge_environment_settings(prepared.url or "", {}, True, None, None)
+        self._bound(prepared, settings)
         try:
-            response = session.send(prepared, timeout=self.timeout, allow_redirects=False, **settings)
+            with answers_within(self.timeout):
+                response = session.send(prepared, timeout=self.timeout, allow_redirects=False, **settings)
         except requests.HTTPError as error:
             # A hook of the session's may raise for the very status that asks for authentication.
             if error.response is None:
                 raise
             response = error.response
         return read_response(response, self.timeout)
+
+    def _bound(self, request: requests.PreparedRequest, settings: Mapping[str, Any]) -> None:
+        adapter = self._session.get_adapter(request.url or "")
+        if not isinstance(adapter, HTTPAdapter):
+            return  # it has another way to send, or none to a network at all
+        pool = adapter.get_connection_with_tls_context(
+            request, settings["verify"], proxies=settings["proxies"], cert=settings["cert"]
+        )
+        bound_answers(pool)
 
 
 class _Prepared(NamedTuple):
@@ -196,18 +207,19 @@ class OwnTransport(Transport):
             headers["Authorization"] = f"Bearer {token}"
         if cookies and (cookie := get_cookie_header(cookies, prepared.request)):
             headers["Cookie"] = cookie
-        response = prepared.pool.urlopen(
-            target.method,
-            prepared.path,
-            body=body,
-            headers=headers,
-            timeout=self._timeout,
-            retries=False,
-            redirect=False,
-            assert_same_host=False,
-            preload_content=False,
-            decode_content=False,
-        )
+        with answers_within(self.timeout):
+            response = prepared.pool.urlopen(
+                target.method,
+                prepared.path,
+                body=body,
+                headers=headers,
+                timeout=self._timeout,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
+            )
         content = None
         try:
             if "Set-Cookie" in response.headers:
@@ -231,7 +243,7 @@ class OwnTransport(Transport):
         verify, proxies, cert = settings["verify"], settings["proxies"], settings["cert"]
         pool = adapter.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
         adapter.cert_verify(pool, url, verify, cert)
-        bound_answers(pool, self.timeout)
+        bound_answers(pool)
         headers = {name: str(value) for name, value in request.headers.items() if name not in _NEEDLESS}
         prepared = _Prepared(request, pool, adapter.request_url(request, proxies), headers)
         if len(self._prepared) >= _MOST_PREPARED:

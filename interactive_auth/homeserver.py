@@ -57,8 +57,7 @@ class Homeserver(Endpoints, TokenRequests):
         access_token: the token of the account to act for; None for requests that need none, like a registration.
         session: a ``requests.Session`` to send by, with its adapters, auth, hooks and cookies; it stays open. None
             for one of the homeserver's own.
-        timeout: seconds to wait for a connection, and for an answer as a whole; by a ``session``, for its first
-            piece and then for the rest.
+        timeout: seconds to wait for a connection, and for an answer as a whole.
         allow_insecure_http: whether plain http to other machines is allowed, where anybody on the way can read
             passwords and tokens.
 

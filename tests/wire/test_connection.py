@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 
 from interactive_auth import (
     Homeserver,
@@ -89,6 +90,10 @@ DRIPS = {
     "body": drip_after(OK + b"\r\n", b" "),
     "counted body": drip_after(OK + b"Content-Length: 1000000\r\n\r\n", b" "),
     "chunks": drip_after(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "trailers": drip_after(OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", b"X: y\r\n"),
+    "a flood of trailers": drip_after(
+        OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", b"X: y\r\n" * 1000, every=0.0
+    ),
     "gzip": drip_after(OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"{}")[:10], b"\x00\x00\x00\xff\xff"),
 }
 
@@ -115,18 +120,48 @@ HEAD_DRIPS = {
 
 
 @pytest.mark.parametrize("script", HEAD_DRIPS.values(), ids=HEAD_DRIPS)
-def test_answer_that_never_begins(server: WireServer, script: Callable[[Exchange], None]) -> None:
-    """Status and headers have to come within the timeout as well, if the connection is the library's own."""
+def test_answer_that_never_begins(
+    server: WireServer, impatient: Homeserver, script: Callable[[Exchange], None]
+) -> None:
+    """Status and headers have to come within the timeout as well."""
     server.script = script
     began = time.monotonic()
 
-    with (
-        Homeserver(server.base_url, timeout=0.2) as homeserver,
-        pytest.raises(HomeserverConnectionError, match=r"got no answer: it took more than 0\.2 seconds"),
-    ):
-        homeserver.delete_devices([])(None)
+    with pytest.raises(HomeserverConnectionError, match=r"got no answer: it took more than 0\.2 seconds"):
+        impatient.delete_devices([])(None)
 
     assert time.monotonic() - began < SOON
+
+
+def test_connection_that_a_session_has_kept(server: WireServer) -> None:
+    """So they have on a connection that the caller's session has kept open since an earlier request."""
+    with requests.Session() as session:
+        session.get(server.base_url, timeout=SOON)
+        server.script = HEAD_DRIPS["headers"]
+        began = time.monotonic()
+
+        with pytest.raises(HomeserverConnectionError, match=r"got no answer: it took more than 0\.2 seconds"):
+            Homeserver(server.base_url, session=session, timeout=0.2).delete_devices([])(None)
+
+    assert time.monotonic() - began < SOON
+    assert len(server.connections) == 1
+
+
+def test_answers_to_others_by_the_same_session(server: WireServer) -> None:
+    """The caller's own requests by a session may take as long as they did, however slowly an answer comes."""
+
+    def script(exchange: Exchange) -> None:
+        for piece in (OK, b"Content-Length: 2\r\n", b"\r\n", b"{", b"}"):
+            exchange.raw(piece)
+            exchange.server.closing.wait(0.1)
+
+    with requests.Session() as session:
+        Homeserver(server.base_url, session=session, timeout=0.3).delete_devices([])(None)
+        server.script = script
+
+        assert session.get(server.base_url, timeout=0.3).json() == {}
+
+    assert len(server.connections) == 1
 
 
 def reset(exchange: Exchange) -> None:
