@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from _common import say
+from _common import STOPS, say
 from cross_signing import cross_signing_keys
 from throwaway_synapse import Synapse, SynapseError, throwaway_synapse
 
@@ -29,8 +29,6 @@ from interactive_auth import InteractiveAuthError
 RunBot = Callable[[str, str, Path], Coroutine[Any, Any, None]]
 
 API = "/_matrix/client/v3"
-#: kill, and a terminal that is closed (which Windows does not tell), end a program as Ctrl-C does.
-STOPS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
 def read_secret(file: Path, name: str) -> str:
@@ -58,6 +56,24 @@ async def until_first(*work: Awaitable[None]) -> None:
         await asyncio.wait(tasks)
     for task in done:
         task.result()
+
+
+async def until_stopped(work: Awaitable[None]) -> None:
+    """Cancel this when somebody stops the program, where a KeyboardInterrupt might hit any of the client's tasks."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    cancel = task.cancel
+    before = {stop: signal.signal(stop, lambda *_: loop.call_soon_threadsafe(cancel)) for stop in heeded()}
+    try:
+        await work
+    finally:
+        for stop, handler in before.items():
+            signal.signal(stop, handler)
+
+
+def heeded() -> list[signal.Signals]:
+    """Return what ends the program: without what it was told to ignore, as nohup does."""
+    return [stop for stop in STOPS if signal.getsignal(stop) != signal.SIG_IGN]
 
 
 class Person:
@@ -159,16 +175,15 @@ def main(run_bot: RunBot, *errors: type[Exception]) -> str | None:
     options = parser.parse_args()
     if options.homeserver and not (options.owner and options.file):
         parser.error("with --homeserver, --owner and the file are needed")
-    for stop in STOPS:
-        if signal.getsignal(stop) != signal.SIG_IGN:  # as nohup has it
-            signal.signal(stop, signal.default_int_handler)
+    for stop in heeded():
+        signal.signal(stop, signal.default_int_handler)
     try:
         if options.homeserver:
-            asyncio.run(run_bot(options.homeserver.rstrip("/"), options.owner, options.file))
+            asyncio.run(until_stopped(run_bot(options.homeserver.rstrip("/"), options.owner, options.file)))
         else:
             with throwaway_synapse() as synapse, tempfile.TemporaryDirectory() as folder:
-                asyncio.run(on_throwaway_synapse(run_bot, synapse, Path(folder) / "bot.json"))
-    except KeyboardInterrupt:
+                asyncio.run(until_stopped(on_throwaway_synapse(run_bot, synapse, Path(folder) / "bot.json")))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         print(f"{program}: interrupted", file=sys.stderr)
         sys.exit(130)
     except expected as error:

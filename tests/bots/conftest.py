@@ -220,4 +220,7 @@ def start(program: str, synapse: Synapse, account: Account, owner: Owner) -> Ite
         if not future.done():
             loop.call_soon_threadsafe(task.cancel)
     executor.shutdown()
-    assert not [thread for thread in threading.enumerate() if thread.name == "attempt_auth" and thread.is_alive()]
+    for thread in threading.enumerate():
+        if thread.name == "attempt_auth":
+            thread.join(PATIENCE)
+            assert not thread.is_alive(), thread

@@ -83,6 +83,38 @@ def test_stopped_while_it_waits(
     assert len(account.stale_devices()) == 1
 
 
+BUSY = """
+import asyncio, os, signal, sys
+from bot_stage import main
+
+async def run_bot(*_):
+    async def work():
+        try:
+            os.kill(os.getpid(), signal.{stop})
+            await asyncio.sleep(60)
+        except KeyboardInterrupt:
+            print("interrupted in the middle of its work", file=sys.stderr)
+            raise
+    await asyncio.wait([asyncio.ensure_future(work())])
+
+main(run_bot)
+"""
+
+
+@pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_stopped_while_it_is_busy(tmp_path: Path, stop: str) -> None:
+    """Ctrl-C and kill cancel a bot, and raise nothing in whatever its event loop is just at."""
+    program = tmp_path / "busy_bot.py"
+    program.write_text(BUSY.format(stop=stop))
+    command = [sys.executable, str(program), "--homeserver", "http://127.0.0.1:1", "--owner", "@a:b", "bot.json"]
+
+    ended = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(EXAMPLES)}, capture_output=True, text=True, timeout=PATIENCE
+    )
+
+    assert (ended.returncode, ended.stderr) == (130, "busy_bot.py: interrupted\n")
+
+
 def test_an_access_token_that_is_none(
     begin: Begin, program: str, synapse: Synapse, account: Account, owner: Owner
 ) -> None:
