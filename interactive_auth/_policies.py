@@ -5,8 +5,7 @@ What must not be here: asking anybody whether they accept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ._errors import is_encodable, is_text
 from ._threepid import web_url
@@ -37,11 +36,7 @@ def read_policies(value: object, wanted: str) -> list[Policy]:
         # Continuwuity puts a "version" beside the policies.
         if not isinstance(policy, dict) or not is_encodable(identifier):
             continue
-        documents = {
-            tag: text
-            for tag, text in policy.items()
-            if isinstance(text, dict) and is_encodable(tag) and _is_document(text)
-        }
+        documents = {tag: text for tag, text in policy.items() if is_encodable(tag) and _is_document(text)}
         if documents:
             tag = _choose_language(list(documents), wanted)
             version = policy.get("version")
@@ -51,7 +46,9 @@ def read_policies(value: object, wanted: str) -> list[Policy]:
     return found
 
 
-def _is_document(text: Mapping[str, Any]) -> bool:
+def _is_document(text: object) -> bool:
+    if not isinstance(text, dict):
+        return False
     name = text.get("name")
     return isinstance(name, str) and is_encodable(name) and web_url(text.get("url")) is not None
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gc
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -124,6 +125,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     fake = FakeClock()
     monkeypatch.setattr(Handover, "clock", fake)
     return fake
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """Keep the garbage collector from freeing what should be free without it."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 PASSWORD, TOKEN = "correct horse battery staple", "a-registration-token"
 BODY = b'{"a": 1}'
 OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+TRAILERS = CHUNKED + b"2\r\n{}\r\n0\r\n"
 #: Seconds within which a client that waits for 0.2 has to give up, on however slow a machine.
 SOON = 3.0
 
@@ -51,8 +53,8 @@ STALLS = {
     "in the headers": stall_after(OK, b"Content-Le"),
     "before the body": stall_after(OK, b"Content-Length: 2\r\n\r\n"),
     "in the body": stall_after(OK, b"Content-Length: 2\r\n\r\n{"),
-    "in a chunk": stall_after(OK, b"Transfer-Encoding: chunked\r\n\r\n5\r\n{"),
-    "before the last chunk": stall_after(OK, b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"),
+    "in a chunk": stall_after(CHUNKED, b"5\r\n{"),
+    "before the last chunk": stall_after(CHUNKED, b"2\r\n{}\r\n"),
     "without an end": stall_after(OK, b"\r\n{}"),
     "of an error": stall_after(b"HTTP/1.1 401 X\r\nContent-Length: 100\r\n\r\n{"),
     "of a redirect": stall_after(b"HTTP/1.1 302 X\r\nLocation: /\r\nContent-Length: 100\r\n\r\n"),
@@ -89,11 +91,9 @@ def drip_after(head: bytes, drop: bytes, *, every: float = 0.02) -> Callable[[Ex
 DRIPS = {
     "body": drip_after(OK + b"\r\n", b" "),
     "counted body": drip_after(OK + b"Content-Length: 1000000\r\n\r\n", b" "),
-    "chunks": drip_after(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
-    "trailers": drip_after(OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", b"X: y\r\n"),
-    "a flood of trailers": drip_after(
-        OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", b"X: y\r\n" * 1000, every=0.0
-    ),
+    "chunks": drip_after(CHUNKED, b"1\r\n \r\n"),
+    "trailers": drip_after(TRAILERS, b"X: y\r\n"),
+    "a flood of trailers": drip_after(TRAILERS, b"X: y\r\n" * 1000, every=0.0),
     "gzip": drip_after(OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"{}")[:10], b"\x00\x00\x00\xff\xff"),
 }
 
@@ -186,8 +186,8 @@ BREAKS: dict[str, Callable[[Exchange], None]] = {
     "headers without end": lambda exchange: exchange.raw(OK, *(b"X-%d: x\r\n" % i for i in range(10_000))),
     "short body": lambda exchange: exchange.raw(OK, b"Content-Length: 100\r\n\r\n{}"),
     "short error": lambda exchange: exchange.raw(b"HTTP/1.1 403 X\r\nContent-Length: 100\r\n\r\n{}"),
-    "short chunk": lambda exchange: exchange.raw(OK, b"Transfer-Encoding: chunked\r\n\r\n9\r\n{}"),
-    "no chunk": lambda exchange: exchange.raw(OK, b"Transfer-Encoding: chunked\r\n\r\nhello\r\n"),
+    "short chunk": lambda exchange: exchange.raw(CHUNKED, b"9\r\n{}"),
+    "no chunk": lambda exchange: exchange.raw(CHUNKED, b"hello\r\n"),
     "no gzip": lambda exchange: exchange.reply(200, b"{}", {"Content-Encoding": "gzip"}),
     "no deflate": lambda exchange: exchange.reply(200, bytes([255] * 9), {"Content-Encoding": "deflate"}),
     "many members": lambda exchange: exchange.reply(200, gzip.compress(b" ") * 1000, {"Content-Encoding": "gzip"}),

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
-from interactive_auth import Stage, bots
+from interactive_auth import InteractiveAuth, Stage, bots
 
 T = TypeVar("T")
 #: Seconds; longer than anything takes that works, so that what hangs fails.
@@ -37,14 +37,27 @@ class LibraryError(Exception):
 
 
 class Question:
-    """A callback of a stage that leaves the answer to others, and tells the event loop when it was asked."""
+    """An attempt whose callback leaves the answer to others, and tells the event loop when it was asked.
 
-    def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
+    Attributes:
+        auth: the attempt, which wants a password.
+        asked: whether its callback was called.
+    """
+
+    def __init__(self, do_request: Callable[[dict[str, Any] | None], Any]) -> None:
+        self.auth = InteractiveAuth(do_request, {"m.login.password": self._ask}, poll_interval=NEVER)
         self.asked = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
 
-    def __call__(self, stage: Stage) -> None:
-        self.loop.call_soon_threadsafe(self.asked.set)
+    def _ask(self, stage: Stage) -> None:
+        self._loop.call_soon_threadsafe(self.asked.set)
+
+    async def begin(self) -> asyncio.Future[Any]:
+        """Begin the attempt, and wait until it has asked."""
+        self.asked.clear()
+        attempt = asyncio.ensure_future(bots.attempt_auth(self.auth))
+        await self.asked.wait()
+        return attempt
 
 
 class InFlight:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import gc
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
@@ -15,7 +14,7 @@ import pytest
 
 from interactive_auth import AuthCancelledError, InteractiveAuth, MatrixError, Stage, bots
 
-from .loops import NEVER, PATIENCE, InFlight, LibraryError, Question, begun, run
+from .loops import PATIENCE, InFlight, LibraryError, Question, begun, run
 
 if TYPE_CHECKING:
     from conftest import ScriptedServer
@@ -32,11 +31,9 @@ def test_what_is_submitted_in_the_loop_ends_the_attempt(server: ScriptedServer, 
     """The event loop goes on while the attempt waits, and its handlers submit without blocking."""
 
     async def bot() -> dict[str, Any]:
-        question = Question()
-        auth = InteractiveAuth(server, {"m.login.password": question}, poll_interval=NEVER)
-        attempt = asyncio.ensure_future(bots.attempt_auth(auth))
-        await question.asked.wait()
-        auth.submit_auth_dict(PASSWORD)
+        question = Question(server)
+        attempt = await question.begin()
+        question.auth.submit_auth_dict(PASSWORD)
         return await attempt
 
     server.will(challenge(["m.login.password"]), {"done": True})
@@ -51,11 +48,9 @@ def test_what_is_cancelled_in_the_loop_ends_the_attempt(server: ScriptedServer, 
     """``cancel()`` by a handler of the event loop raises AuthCancelledError where the attempt is awaited."""
 
     async def bot() -> None:
-        question = Question()
-        auth = InteractiveAuth(server, {"m.login.password": question}, poll_interval=NEVER)
-        attempt = asyncio.ensure_future(bots.attempt_auth(auth))
-        await question.asked.wait()
-        auth.cancel()
+        question = Question(server)
+        attempt = await question.begin()
+        question.auth.cancel()
         await attempt
 
     server.will(challenge(["m.login.password"]))
@@ -101,6 +96,7 @@ def test_a_stop_iteration_does_not_hang(server: ScriptedServer, new_auth: NewAut
     assert isinstance(caught.value.__cause__, StopIteration)
 
 
+@pytest.mark.usefixtures("no_collection")
 def test_an_error_does_not_outlive_its_last_use() -> None:
     """An error that went through both threads is freed without the garbage collector."""
     found: list[weakref.ref[BaseException]] = []
@@ -120,12 +116,7 @@ def test_an_error_does_not_outlive_its_last_use() -> None:
         while found[0]() is not None:  # for as long as the thread is ending
             await asyncio.sleep(0)
 
-    gc.collect()
-    gc.disable()
-    try:
-        run(bot())
-    finally:
-        gc.enable()
+    run(bot())
 
 
 @pytest.mark.usefixtures("real_clock")
@@ -133,13 +124,11 @@ def test_a_second_attempt_does_not_disturb_the_first(server: ScriptedServer, cha
     """A second attempt at the same time is refused, and the first one goes on to its end."""
 
     async def bot() -> dict[str, Any]:
-        question = Question()
-        auth = InteractiveAuth(server, {"m.login.password": question}, poll_interval=NEVER)
-        attempt = asyncio.ensure_future(bots.attempt_auth(auth))
-        await question.asked.wait()
+        question = Question(server)
+        attempt = await question.begin()
         with pytest.raises(RuntimeError, match="running already"):
-            await bots.attempt_auth(auth)
-        auth.submit_auth_dict(PASSWORD)
+            await bots.attempt_auth(question.auth)
+        question.auth.submit_auth_dict(PASSWORD)
         return await attempt
 
     server.will(challenge(["m.login.password"]), {"done": True})
@@ -152,17 +141,13 @@ def test_a_cancelled_task_ends_the_waiting_attempt(server: ScriptedServer, chall
     """When the task ends the attempt has ended, so that another one goes on in the same session."""
 
     async def bot() -> dict[str, Any]:
-        question = Question()
-        auth = InteractiveAuth(server, {"m.login.password": question}, poll_interval=NEVER)
-        attempt = asyncio.ensure_future(bots.attempt_auth(auth))
-        await question.asked.wait()
+        question = Question(server)
+        attempt = await question.begin()
         attempt.cancel()
         with pytest.raises(asyncio.CancelledError):
             await attempt
-        question.asked.clear()
-        attempt = asyncio.ensure_future(bots.attempt_auth(auth))
-        await question.asked.wait()
-        auth.submit_auth_dict(PASSWORD)
+        attempt = await question.begin()
+        question.auth.submit_auth_dict(PASSWORD)
         return await attempt
 
     server.will(challenge(["m.login.password"]), {"done": True})
@@ -231,9 +216,8 @@ def test_a_coroutine_that_is_closed_ends_the_attempt(server: ScriptedServer, cha
     loop = asyncio.new_event_loop()
 
     async def begin() -> Coroutine[Any, Any, Any]:
-        question = Question()
-        auth = InteractiveAuth(server, {"m.login.password": question}, poll_interval=NEVER)
-        attempt = bots.attempt_auth(auth)
+        question = Question(server)
+        attempt = bots.attempt_auth(question.auth)
         attempt.send(None)  # as a task does
         await question.asked.wait()
         return attempt
