@@ -22,7 +22,7 @@ from subprocess import PIPE
 from typing import Any
 
 import requests
-import tqdm  # type: ignore[import-untyped]
+import tqdm  # type: ignore[import-untyped]  # it has no types
 from throwaway_services import MailServer, mail_server
 from throwaway_synapse import Config, Synapse, SynapseError, throwaway_synapse
 

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
-import nio  # type: ignore[import-untyped]
+import nio  # type: ignore[import-untyped]  # it has no types
 from _common import say
 from aiohttp import ClientError, ClientResponse
 from bot_stage import main, read_secret, until_first

@@ -136,7 +136,7 @@ def new_site() -> Iterator[Callable[[], Site]]:
     def run() -> Site:
         running.append(ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler))
         site = Site(running[-1])
-        running[-1].RequestHandlerClass = partial(Pages, site)  # type: ignore[assignment]
+        running[-1].RequestHandlerClass = partial(Pages, site)  # type: ignore[assignment]  # called like a class
         threading.Thread(target=running[-1].serve_forever, args=(0.02,)).start()
         return site
 

@@ -112,7 +112,7 @@ def test_no_thread_to_be_had(site: Site, monkeypatch: pytest.MonkeyPatch) -> Non
     ports: list[int] = []
 
     def fail(thread: threading.Thread) -> None:
-        page = thread._target.__self__  # type: ignore[attr-defined]
+        page = thread._target.__self__  # type: ignore[attr-defined]  # threading's own, which has no type
         ports.append(urlsplit(page.url).port or 0)
         raise RuntimeError("can't start new thread")
 

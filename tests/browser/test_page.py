@@ -158,8 +158,8 @@ def paper_and_contrast(png: bytes) -> tuple[float, float]:
     """Return the luminance of a picture's background, and the contrast of its strongest ink to that, as WCAG 2 does."""
     colours = Image.open(io.BytesIO(png)).convert("RGB").getcolors(1 << 24)
     assert colours is not None
-    paper = luminance(max(colours)[1])  # type: ignore[arg-type]
-    inks = [luminance(colour) for _, colour in colours]  # type: ignore[arg-type]
+    paper = luminance(max(colours)[1])  # type: ignore[arg-type]  # RGB: a tuple each
+    inks = [luminance(colour) for _, colour in colours]  # type: ignore[arg-type]  # and so here
     return paper, max((max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) for ink in inks)
 
 

@@ -109,7 +109,7 @@ def clock(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> TurnedClock:
 
     class Clock(TurnedClock):
         def wait(self, *arguments: object) -> None:
-            super().wait(*arguments)  # type: ignore[arg-type]
+            super().wait(*arguments)  # type: ignore[arg-type]  # passed on as they came
             # One wait follows each failure, and all failures but a refusal are in the proxy's book already.
             if len(self.waits) > sum(exchange.fault is not None for exchange in proxy.exchanges):
                 proxy.note_refusal()

@@ -109,7 +109,7 @@ class Program:
             send(connection, data)
             self.point("after bytes went out")
 
-        HTTPConnection.send = traced  # type: ignore[method-assign,assignment]
+        HTTPConnection.send = traced  # type: ignore[method-assign,assignment]  # a patch for the whole program
 
     def run(self) -> None:
         """Register, or go on with it."""

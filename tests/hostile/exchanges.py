@@ -110,7 +110,7 @@ def adapter_for(script: Script) -> type[HTTPAdapter]:
         ConnectionCls = Connection
 
     class PoolWithoutTLS(HTTPSConnectionPool):
-        ConnectionCls = Connection  # type: ignore[assignment]
+        ConnectionCls = Connection  # type: ignore[assignment]  # it speaks no TLS, on purpose
 
         def _new_conn(self) -> Any:
             self.num_connections += 1

@@ -107,7 +107,7 @@ class World:
 
 
 @pytest.fixture
-def world(connect: Callable[..., Homeserver], server: WireServer, witness: Witness) -> Callable[[float], World]:  # noqa: F811
+def world(connect: Callable[..., Homeserver], server: WireServer, witness: Witness) -> Callable[[float], World]:  # noqa: F811 (fixtures)
     """Return a maker of what a path needs, with so many seconds of patience."""
 
     def make(timeout: float) -> World:

@@ -136,7 +136,7 @@ def test_a_discovery_asks_strangers_without_credentials(
     with_session: bool,
 ) -> None:
     """Where a redirect of the well-known document leads, it is asked for without any credentials."""
-    context = tls_server.socket.context  # type: ignore[attr-defined]
+    context = tls_server.socket.context  # type: ignore[attr-defined]  # it is an SSLSocket
     with running(context) as stranger, running(context) as home:
         tls_server.will_reply(307, Location=f"{stranger.base_url}/document?a=b")
         stranger.will_reply(200, {"m.homeserver": {"base_url": home.base_url}})

@@ -67,7 +67,7 @@ def test_every_stage_type_has_a_callback_of_its_own(homeserver: Homeserver) -> N
 def test_handlers_of_no_homeserver_are_refused_at_once() -> None:
     """A wrong argument is a TypeError where it is passed, not when the stage comes."""
     with pytest.raises(TypeError, match="homeserver must be a Homeserver, not str"):
-        console.handlers("https://matrix.example.org")  # type: ignore[arg-type]
+        console.handlers("https://matrix.example.org")  # type: ignore[arg-type]  # the mistake is what is tested
 
 
 @pytest.mark.parametrize(

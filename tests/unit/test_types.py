@@ -63,7 +63,7 @@ def test_stage_is_frozen_and_slotted() -> None:
     stage = Stage("m.login.dummy")
 
     with pytest.raises(dataclasses.FrozenInstanceError):
-        stage.attempt = 2  # type: ignore[misc]
+        stage.attempt = 2  # type: ignore[misc]  # the mistake is what is tested
     assert not hasattr(stage, "__dict__")
 
 
@@ -84,7 +84,7 @@ def test_retry_policy_defaults() -> None:
 def test_retry_policy_is_frozen() -> None:
     """A policy that is shared cannot be changed."""
     with pytest.raises(dataclasses.FrozenInstanceError):
-        RetryPolicy().retries = 5  # type: ignore[misc]
+        RetryPolicy().retries = 5  # type: ignore[misc]  # the mistake is what is tested
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_certificate_that_expires_meanwhile(begin: Begin, authority: trustme.CA,
     server.will_reply(401, {"flows": [{"stages": ["m.login.password"]}], "session": "S1"}, Connection="close")
 
     def expire(stage: object) -> dict[str, str]:
-        issued(HOST, begin=-3, end=-1)(authority, server.socket.context)  # type: ignore[attr-defined]
+        issued(HOST, begin=-3, end=-1)(authority, server.socket.context)  # type: ignore[attr-defined]  # an SSLSocket
         return {"type": "m.login.password", "password": PASSWORD}
 
     request = connect(server.base_url, access_token="token").delete_devices(["D"])
