@@ -5,7 +5,7 @@ Public names only; each is documented where it is defined.
 
 import typing as _typing
 
-from ._auth import InteractiveAuth
+from ._engine.auth import InteractiveAuth
 from ._errors import (
     AuthCancelledError,
     AuthTimeoutError,

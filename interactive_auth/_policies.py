@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ._engine.threepid import web_url
 from ._errors import is_encodable, is_text
-from ._threepid import web_url
 
 
 class Policy(NamedTuple):

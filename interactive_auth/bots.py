@@ -17,11 +17,11 @@ from typing import Any, ParamSpec, TypeVar
 
 from requests.structures import CaseInsensitiveDict
 
-from ._answers import Answer, reason_of
-from ._answers import check_answer as _check_answer
-from ._auth import InteractiveAuth
 from ._checks import type_error
+from ._engine.auth import InteractiveAuth
 from ._errors import AuthCancelledError, HomeserverConnectionError, InteractiveAuthError
+from ._http.answers import Answer, reason_of
+from ._http.answers import check_answer as _check_answer
 
 __all__ = ["attempt_auth", "check_answer", "from_coroutine"]
 

@@ -14,10 +14,10 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from ._checks import check_function, check_required_text, type_error
+from ._engine.conversation import current
+from ._engine.threepid import Threepid, web_url
 from ._errors import AuthCancelledError, MatrixError, ServerProtocolError, StageFailedError, is_text, printable
 from ._policies import Policy, read_policies
-from ._shared import current
-from ._threepid import Threepid, web_url
 from ._types import AuthType, Stage, StartAuthStage
 
 __all__ = [

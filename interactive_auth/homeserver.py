@@ -15,9 +15,10 @@ from urllib.parse import quote
 import requests
 from typing_extensions import Self
 
-from ._answers import raise_for_matrix_error
 from ._checks import check_bool, check_required_text, check_seconds, check_text, type_error
-from ._endpoints import (
+from ._errors import HomeserverConnectionError, MatrixError, ServerProtocolError
+from ._http.answers import raise_for_matrix_error
+from ._http.endpoints import (
     CLIENT,
     PURPOSE_OF_PATH,
     DeactivateResponse,
@@ -26,10 +27,9 @@ from ._endpoints import (
     Purpose,
     RegisterResponse,
 )
-from ._errors import HomeserverConnectionError, MatrixError, ServerProtocolError
-from ._token_requests import TokenRequests
-from ._transport import check_base_url, open_transport
-from ._uia_request import UIARequest, encode
+from ._http.token_requests import TokenRequests
+from ._http.transport import check_base_url, open_transport
+from ._http.uia_request import UIARequest, encode
 
 __all__ = [
     "DeactivateResponse",
@@ -108,7 +108,7 @@ class Homeserver(Endpoints, TokenRequests):
             TypeError: an argument has a wrong type.
             ValueError: an argument has a wrong value.
         """
-        from ._discovery import discover_base_url  # wanted by few programs, and by those only once
+        from ._http.discovery import discover_base_url  # wanted by few programs, and by those only once
 
         text = check_required_text("server_name_or_user_id", server_name_or_user_id)
         server_name = text.partition(":")[2] if text.startswith("@") else text

@@ -14,7 +14,7 @@ import pytest
 from throwaway_synapse import TERMS, TOKEN, Synapse, throwaway_synapse
 
 from interactive_auth import Homeserver, RetryPolicy
-from interactive_auth._handover import Handover
+from interactive_auth._engine.handover import Handover
 
 from ..servers.conftest import TurnedClock
 from .kinds import Act, allowed_waits

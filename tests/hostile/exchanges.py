@@ -27,7 +27,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection
 
 from interactive_auth import Homeserver, InteractiveAuthError
-from interactive_auth._handover import Clock, Handover
+from interactive_auth._engine.handover import Clock, Handover
 
 #: Twenty requests without progress, four sendings each, for each of the lengths that a flow can have, and polls.
 MOST_REQUESTS = 2000
@@ -201,7 +201,7 @@ def play(scene: Callable[[Client], object], answers: Sequence[bytes]) -> object:
         opened.append(Homeserver(address, **options))
         return opened[-1]
 
-    with patch("interactive_auth._transport.HTTPAdapter", adapter), requests.Session() as session:
+    with patch("interactive_auth._http.transport.HTTPAdapter", adapter), requests.Session() as session:
         session.trust_env = False
         session.mount("http://", adapter())
         session.mount("https://", adapter())

@@ -22,7 +22,7 @@ from interactive_auth import (
     console,
     handlers,
 )
-from interactive_auth._answers import Answer, check_answer
+from interactive_auth._http.answers import Answer, check_answer
 
 from .exchanges import in_no_time
 

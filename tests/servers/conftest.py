@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from interactive_auth._handover import Clock, Handover
+from interactive_auth._engine.handover import Clock, Handover
 
 from .recorded import SID
 from .wire import Reply, Sent, Wire, serve

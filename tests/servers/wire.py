@@ -6,8 +6,8 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from interactive_auth._testing_http import HTTPThread, Reply
-from interactive_auth._testing_http import ReceivedRequest as Sent
+from interactive_auth.testing._http import HTTPThread, Reply
+from interactive_auth.testing._http import ReceivedRequest as Sent
 
 __all__ = ["Reply", "Sent", "Wire", "serve"]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import interactive_auth
 from interactive_auth import AuthCancelledError, InteractiveAuth, MatrixError, RetryPolicy, Stage
-from interactive_auth._handover import Clock
+from interactive_auth._engine.handover import Clock
 
 from .record import Call, Record
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from interactive_auth._handover import Handover
+from interactive_auth._engine.handover import Handover
 
 from .record import Record, broken_rules
 from .script import RecordingClock, Script

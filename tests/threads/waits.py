@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from interactive_auth import InteractiveAuth, MatrixError, RetryPolicy, Stage, _handover, _retry
-from interactive_auth._handover import Clock
+from interactive_auth import InteractiveAuth, MatrixError, RetryPolicy, Stage
+from interactive_auth._engine import handover as _handover
+from interactive_auth._engine import retry as _retry
+from interactive_auth._engine.handover import Clock
 
 MAGIC, EMAIL = "com.example.magic", "m.login.email.identity"
 HOUR = 3600.0

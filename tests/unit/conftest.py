@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from interactive_auth import InteractiveAuth, MatrixError, Stage
-from interactive_auth._handover import Handover
+from interactive_auth._engine.handover import Handover
 
 #: More waits than any test needs; a loop that waits for ever then fails instead of hanging.
 _MOST_WAITS = 5000
@@ -139,7 +139,7 @@ def no_collection() -> Iterator[None]:
 @pytest.fixture
 def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the random part of every wait the longest possible."""
-    monkeypatch.setattr("interactive_auth._retry.random.uniform", lambda _low, high: high)
+    monkeypatch.setattr("interactive_auth._engine.retry.random.uniform", lambda _low, high: high)
 
 
 @pytest.fixture

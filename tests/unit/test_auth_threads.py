@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from interactive_auth import AuthCancelledError, InteractiveAuth, MatrixError, Stage
-from interactive_auth._handover import Handover, Submission
+from interactive_auth._engine.handover import Handover, Submission
 
 SSO = "m.login.sso"
 CHALLENGE = MatrixError(401, {"flows": [{"stages": [SSO]}], "session": "S1"})
@@ -203,7 +203,7 @@ def test_one_client_secret_for_all_threads(
             both.wait(0.2)
         return bytes([next(numbers)]) * size
 
-    monkeypatch.setattr("interactive_auth._shared.secrets.token_bytes", make)
+    monkeypatch.setattr("interactive_auth._engine.conversation.secrets.token_bytes", make)
     auth = InteractiveAuth(lambda _auth: "done", {})
 
     secrets = {future.result(PATIENCE) for future in [elsewhere(auth.get_client_secret) for _ in range(2)]}

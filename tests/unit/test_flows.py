@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from interactive_auth import AuthType, NoAuthFlowFoundError
-from interactive_auth._flows import Needs, Stages, choose_flow, count_open, next_stage, read_flows
+from interactive_auth._engine.flows import Needs, Stages, choose_flow, count_open, next_stage, read_flows
 
 PASSWORD, TERMS, DUMMY, SSO = "m.login.password", "m.login.terms", "m.login.dummy", "m.login.sso"
 EMAIL, MSISDN = "m.login.email.identity", "m.login.msisdn"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from interactive_auth import AuthCancelledError
-from interactive_auth._handover import Clock, Handover, Submission
+from interactive_auth._engine.handover import Clock, Handover, Submission
 
 if TYPE_CHECKING:
     from conftest import FakeClock

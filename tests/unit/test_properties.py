@@ -23,9 +23,9 @@ from interactive_auth import (
     ServerProtocolError,
     Stage,
 )
-from interactive_auth._flows import Needs, Stages, choose_flow, count_open
-from interactive_auth._handover import Clock, Handover
-from interactive_auth._session import Reply, UIASession
+from interactive_auth._engine.flows import Needs, Stages, choose_flow, count_open
+from interactive_auth._engine.handover import Clock, Handover
+from interactive_auth._engine.session import Reply, UIASession
 
 quick = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 

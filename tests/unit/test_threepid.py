@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from interactive_auth import AuthType, ServerProtocolError
-from interactive_auth._threepid import Threepid
+from interactive_auth._engine.threepid import Threepid
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from requests.adapters import BaseAdapter
 from urllib3.exceptions import LocationParseError, MaxRetryError, NewConnectionError, ProtocolError, ProxyError
 
 from interactive_auth import Homeserver, HomeserverConnectionError, MatrixError, ServerProtocolError, UIARequest
-from interactive_auth._answers import MAX_BODY
+from interactive_auth._http.answers import MAX_BODY
 
 ADDRESS = "https://matrix.example.org"
 PATH = "/_matrix/client/v3/account/deactivate"

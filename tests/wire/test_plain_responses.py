@@ -165,7 +165,7 @@ def test_dripping_stream(server: WireServer, session: requests.Session, monkeypa
             exchange.raw(b" ")
 
     server.script = script
-    monkeypatch.setattr("interactive_auth._answers._LONGEST_BODY", 0.2)
+    monkeypatch.setattr("interactive_auth._http.answers._LONGEST_BODY", 0.2)
     response = session.get(server.base_url, stream=True, timeout=10)
 
     with pytest.raises(HomeserverConnectionError, match="it took too long"):

@@ -11,7 +11,7 @@ import pytest
 from pytest_socket import disable_socket, enable_socket
 
 from interactive_auth import bots
-from interactive_auth._handover import Clock, Handover
+from interactive_auth._engine.handover import Clock, Handover
 
 from .loops import PATIENCE
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
-from ._errors import AuthCancelledError
+from .._errors import AuthCancelledError
 
 #: Seconds. Where the system's waits are deaf to Ctrl-C, as on Windows, it is heard between them.
 _LONGEST_WAIT = 0.1

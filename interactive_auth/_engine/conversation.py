@@ -13,13 +13,13 @@ from contextlib import ExitStack
 from contextvars import ContextVar
 from typing import Any, Generic, Protocol, TypeVar
 
-from ._checks import Handlers
-from ._errors import MatrixError, plain
-from ._handover import Handover
-from ._retry import Retries
-from ._session import FAILURES, Reply, UIASession, classify_failure
-from ._threepid import Threepid
-from ._types import BusyChanged, DoRequest, RetryPolicy
+from .._checks import Handlers
+from .._errors import MatrixError, plain
+from .._types import BusyChanged, DoRequest, RetryPolicy
+from .handover import Handover
+from .retry import Retries
+from .session import FAILURES, Reply, UIASession, classify_failure
+from .threepid import Threepid
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from ._answers import shown
-from ._errors import MatrixError, ServerProtocolError, printable
-from ._transport import Transport, check_base_url, open_transport
+from .._errors import MatrixError, ServerProtocolError, printable
+from .answers import shown
+from .transport import Transport, check_base_url, open_transport
 
 #: As many redirects of the well-known document are followed; it is public, and asked for without credentials.
 _REDIRECTS = 5

@@ -13,9 +13,9 @@ from requests.exceptions import ChunkedEncodingError as _CutShort
 from requests.exceptions import ConnectionError as _RequestsConnectionError
 from requests.exceptions import Timeout as _RequestsTimeout
 
-from ._errors import AuthTimeoutError, MatrixError, ServerProtocolError, is_text
-from ._flows import Stages, read_flows
-from ._types import AuthType
+from .._errors import AuthTimeoutError, MatrixError, ServerProtocolError, is_text
+from .._types import AuthType
+from .flows import Stages, read_flows
 
 #: Connection trouble, the built-in kinds and those of requests, which are no subclasses of the built-in ones.
 TROUBLE = (ConnectionError, TimeoutError, _RequestsConnectionError, _RequestsTimeout, _CutShort)

@@ -19,11 +19,11 @@ from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout
 
-from ._answers import REDIRECT, Answer, check_answer, check_whole, read_raw, read_response, reason_of, shown
-from ._checks import check_required_text
-from ._deadline import answers_within, bound_answers
-from ._errors import HomeserverConnectionError, MatrixError
-from ._secretive_log import secretive_log
+from .._checks import check_required_text
+from .._errors import HomeserverConnectionError, MatrixError
+from .answers import REDIRECT, Answer, check_answer, check_whole, read_raw, read_response, reason_of, shown
+from .deadline import answers_within, bound_answers
+from .quiet_log import secretive_log
 
 #: As many connections are kept as threads are expected to share one homeserver.
 _POOL = 32

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import random
 
-from ._errors import MatrixError
-from ._session import Reply
-from ._types import RetryPolicy
+from .._errors import MatrixError
+from .._types import RetryPolicy
+from .session import Reply
 
 #: Seconds before the first repetition; each further one doubles it.
 _FIRST_WAIT = 0.5

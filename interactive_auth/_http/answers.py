@@ -19,8 +19,8 @@ import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.response import HTTPResponse
 
-from ._checks import type_error
-from ._errors import HomeserverConnectionError, MatrixError, ServerProtocolError, printable
+from .._checks import type_error
+from .._errors import HomeserverConnectionError, MatrixError, ServerProtocolError, printable
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse  # new in urllib3 2

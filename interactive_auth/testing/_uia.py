@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ._testing_http import ReceivedRequest, Reply
-from ._testing_quirks import Quirks, Refusal, homeservers
-from ._testing_threepid import MEDIA, Message, Validations
+from ._http import ReceivedRequest, Reply
+from ._quirks import Quirks, Refusal, homeservers
+from ._threepid import MEDIA, Message, Validations
 
 #: The right answer to a stage: its secret, or fields that the auth dict must have, or a function that looks at it.
 Answer = str | Mapping[str, Any] | Callable[[dict[str, Any]], bool]

@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 from typing import Generic, TypeVar, cast
 
-from ._checks import check_mapping
-from ._errors import MatrixError, ServerProtocolError, StageFailedError
-from ._flows import Needs, Stages, choose_flow, count_open, next_stage
-from ._handover import Submission
-from ._retry import Retries
-from ._session import Reply
-from ._shared import CURRENT, Shared
-from ._types import AuthType, Stage, StartAuthStage
-from ._waiting import Waiting
+from .._checks import check_mapping
+from .._errors import MatrixError, ServerProtocolError, StageFailedError
+from .._types import AuthType, Stage, StartAuthStage
+from .conversation import CURRENT, Shared
+from .flows import Needs, Stages, choose_flow, count_open, next_stage
+from .handover import Submission
+from .retry import Retries
+from .session import Reply
+from .waiting import Waiting
 
 T = TypeVar("T")
 

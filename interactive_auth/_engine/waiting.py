@@ -9,12 +9,12 @@ import logging
 import math
 from typing import Any, Generic, TypeVar
 
-from ._errors import AuthTimeoutError, InteractiveAuthError, printable
-from ._handover import Submission
-from ._retry import Retries
-from ._session import Reply
-from ._shared import Shared
-from ._types import AuthType
+from .._errors import AuthTimeoutError, InteractiveAuthError, printable
+from .._types import AuthType
+from .conversation import Shared
+from .handover import Submission
+from .retry import Retries
+from .session import Reply
 
 T = TypeVar("T")
 

@@ -36,10 +36,10 @@ from urllib.parse import parse_qs, unquote
 
 from typing_extensions import Self
 
-from ._testing_http import HTTPThread, ReceivedRequest, Reply
-from ._testing_quirks import Quirks, Refusal, homeservers
-from ._testing_threepid import Message
-from ._testing_uia import Answer, ScriptedUIA
+from ._http import HTTPThread, ReceivedRequest, Reply
+from ._quirks import Quirks, Refusal, homeservers
+from ._threepid import Message
+from ._uia import Answer, ScriptedUIA
 
 __all__ = ["Answer", "Message", "Quirks", "ReceivedRequest", "Refusal", "UIAServer", "homeservers"]
 

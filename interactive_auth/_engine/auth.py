@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Generic, TypeVar
 
-from ._checks import (
+from .._checks import (
     check_client_secret,
     check_function,
     check_handlers,
@@ -21,12 +21,8 @@ from ._checks import (
     check_text,
     type_error,
 )
-from ._errors import plain
-from ._handover import Submission
-from ._loop import Attempt
-from ._shared import Shared, make_client_secret
-from ._threepid import Threepid
-from ._types import (
+from .._errors import plain
+from .._types import (
     AuthType,
     BusyChanged,
     DoRequest,
@@ -38,6 +34,10 @@ from ._types import (
     RetryPolicy,
     StartAuthStage,
 )
+from .conversation import Shared, make_client_secret
+from .handover import Submission
+from .loop import Attempt
+from .threepid import Threepid
 
 T = TypeVar("T")
 

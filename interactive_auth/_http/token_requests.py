@@ -9,10 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from ._checks import check_client_secret, check_required_text, check_text, type_error
-from ._endpoints import CLIENT, PURPOSES, Purpose
-from ._errors import MatrixError, ServerProtocolError, printable
-from ._transport import check_base_url
+from .._checks import check_client_secret, check_required_text, check_text, type_error
+from .._errors import MatrixError, ServerProtocolError, printable
+from .endpoints import CLIENT, PURPOSES, Purpose
+from .transport import check_base_url
 
 #: What servers answer a wrong code with, if not 200 and ``success: false``: Synapse before a real Sydent 400, Sydent
 #: itself 404 or 500.

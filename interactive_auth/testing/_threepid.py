@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ._testing_http import Reply
+from ._http import Reply
 
 #: The stages that an address completes, and the medium that it is reached by.
 MEDIA: Mapping[str, str] = {"m.login.email.identity": "email", "m.login.msisdn": "msisdn"}

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ._errors import ServerProtocolError, is_text
-from ._types import AuthType
+from .._errors import ServerProtocolError, is_text
+from .._types import AuthType
 
 #: RFC 9110, section 4.1: longer ones need not be understood by any server.
 _LONGEST_URL = 8000

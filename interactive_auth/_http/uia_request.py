@@ -11,10 +11,10 @@ from typing import Any, Generic, TypeVar, cast
 
 from typing_extensions import Unpack
 
-from ._auth import InteractiveAuth
-from ._checks import type_error
-from ._errors import MatrixError, ServerProtocolError, printable
-from ._types import InteractiveAuthOptions, RequestEmailToken, RequestMsisdnToken, StartAuthStage
+from .._checks import type_error
+from .._engine.auth import InteractiveAuth
+from .._errors import MatrixError, ServerProtocolError, printable
+from .._types import InteractiveAuthOptions, RequestEmailToken, RequestMsisdnToken, StartAuthStage
 
 R = TypeVar("R", bound=Mapping[str, Any])
 

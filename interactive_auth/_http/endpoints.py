@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from typing_extensions import NotRequired
 
-from ._checks import (
+from .._checks import (
     check_bool,
     check_client_secret,
     check_mapping,
@@ -22,7 +22,7 @@ from ._checks import (
     check_required_text,
     type_error,
 )
-from ._uia_request import UIARequest
+from .uia_request import UIARequest
 
 CLIENT = "/_matrix/client/v3"
 

@@ -1,0 +1,1 @@
+"""The loop. What must not be here: HTTP, printing, prompting."""
