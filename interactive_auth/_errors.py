@@ -23,7 +23,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeVar
+
+from ._text import plain, printable
 
 _E = TypeVar("_E", bound="InteractiveAuthError")
 
@@ -31,35 +33,6 @@ _E = TypeVar("_E", bound="InteractiveAuthError")
 _SHORTEST_SECRET = 6
 #: What stands under these keys of an auth dict is no secret, and may stand in the server's words.
 _PUBLIC = frozenset({"type", "identifier", "sid", "id_server"})
-#: As deep as a body is followed when it is copied; a stranger's nesting must not exhaust the stack.
-_DEEPEST = 16
-
-
-def printable(text: object, limit: int = 300) -> str:
-    """Return ``text`` fit for a message: bounded, and with control characters and surrogates escaped.
-
-    Args:
-        text: anything a server said.
-        limit: the most characters that are kept.
-    """
-    whole = text if isinstance(text, str) else repr(text)
-    cut = whole[:limit] + ("..." if len(whole) > limit else "")
-    # A terminal would obey an escape sequence, and print() fails on a lone surrogate.
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
-
-
-def is_text(value: object) -> TypeGuard[str]:
-    """Return whether a value of a server's is a string that can be sent, and is not empty."""
-    return isinstance(value, str) and bool(value) and is_encodable(value)
-
-
-def is_encodable(value: str) -> bool:
-    """Return whether a text can be sent; the error that says otherwise would hold it, and is never passed on."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can express
-        return False
-    return True
 
 
 def secrets_in(value: object) -> Iterator[str]:
@@ -73,19 +46,6 @@ def secrets_in(value: object) -> Iterator[str]:
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from secrets_in(item)
-
-
-def plain(value: Any, clean: Callable[[str], str] = str, depth: int = _DEEPEST) -> Any:
-    """Return a copy of JSON with its strings cleaned; what is nested deeper than any server's needs becomes None."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, (list, dict)) and not depth:
-        return None
-    if isinstance(value, list):
-        return [plain(item, clean, depth - 1) for item in value]
-    if isinstance(value, dict):
-        return {plain(key, clean): plain(item, clean, depth - 1) for key, item in value.items()}
-    return value
 
 
 def _revive(cls: type[_E], args: tuple[Any, ...], state: dict[str, Any]) -> _E:

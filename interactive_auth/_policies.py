@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ._engine.threepid import web_url
-from ._errors import is_encodable, is_text
+from ._text import is_encodable, is_text, web_url
 
 
 class Policy(NamedTuple):

@@ -23,9 +23,8 @@ from urllib.parse import urlsplit
 
 from . import handlers
 from ._checks import check_function
-from ._engine.conversation import current
-from ._engine.threepid import web_url
-from ._errors import printable
+from ._engine.context import current
+from ._text import printable, web_url
 from ._types import Stage
 
 __all__ = ["complete"]

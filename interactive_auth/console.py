@@ -18,8 +18,9 @@ from typing import Any
 
 from . import handlers as ready
 from ._checks import check_text, type_error
-from ._engine.conversation import CURRENT, current
-from ._errors import MatrixError, printable
+from ._engine.context import CURRENT, current
+from ._errors import MatrixError
+from ._text import printable
 from ._types import AuthType, Stage, StartAuthStage
 from .homeserver import Homeserver
 

@@ -14,10 +14,11 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from ._checks import check_function, check_required_text, type_error
-from ._engine.conversation import current
-from ._engine.threepid import Threepid, web_url
-from ._errors import AuthCancelledError, MatrixError, ServerProtocolError, StageFailedError, is_text, printable
+from ._engine.context import current
+from ._engine.threepid import Threepid
+from ._errors import AuthCancelledError, MatrixError, ServerProtocolError, StageFailedError
 from ._policies import Policy, read_policies
+from ._text import is_text, printable, web_url
 from ._types import AuthType, Stage, StartAuthStage
 
 __all__ = [

@@ -17,6 +17,7 @@ from typing_extensions import Self
 
 from ._checks import check_bool, check_required_text, check_seconds, check_text, type_error
 from ._errors import HomeserverConnectionError, MatrixError, ServerProtocolError
+from ._http.addresses import check_base_url
 from ._http.answers import raise_for_matrix_error
 from ._http.endpoints import (
     CLIENT,
@@ -28,7 +29,7 @@ from ._http.endpoints import (
     RegisterResponse,
 )
 from ._http.token_requests import TokenRequests
-from ._http.transport import check_base_url, open_transport
+from ._http.transport import open_transport
 from ._http.uia_request import UIARequest, encode
 
 __all__ = [

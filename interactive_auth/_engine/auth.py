@@ -11,17 +11,13 @@ from typing import Any, Generic, TypeVar
 from .._checks import (
     check_client_secret,
     check_function,
-    check_handlers,
-    check_inputs,
     check_mapping,
-    check_max_attempts,
     check_required_text,
     check_seconds,
-    check_supported,
     check_text,
     type_error,
 )
-from .._errors import plain
+from .._text import plain
 from .._types import (
     AuthType,
     BusyChanged,
@@ -34,9 +30,10 @@ from .._types import (
     RetryPolicy,
     StartAuthStage,
 )
-from .conversation import Shared, make_client_secret
+from .conversation import Shared
 from .handover import Submission
 from .loop import Attempt
+from .options import check_handlers, check_inputs, check_max_attempts, check_supported, make_client_secret
 from .threepid import Threepid
 
 T = TypeVar("T")

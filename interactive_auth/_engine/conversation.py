@@ -6,29 +6,24 @@ What must not be here: the loop, the choice of flows, the waiting for a stage.
 from __future__ import annotations
 
 import math
-import secrets
-import string
 from collections.abc import Mapping
 from contextlib import ExitStack
-from contextvars import ContextVar
 from typing import Any, Generic, Protocol, TypeVar
 
-from .._checks import Handlers
-from .._errors import MatrixError, plain
+from .._errors import MatrixError
+from .._text import plain
 from .._types import BusyChanged, DoRequest, RetryPolicy
 from .handover import Handover
+from .options import Handlers
+from .replies import FAILURES, Reply, classify_failure
 from .retry import Retries
-from .session import FAILURES, Reply, UIASession, classify_failure
+from .session import UIASession
 from .threepid import Threepid
 
 T = TypeVar("T")
 
-_SECRET_LENGTH = 32
 #: As many of the last submissions are kept out of the text of errors.
 _MOST_SUBMITTED = 32
-_ALPHABET = (string.digits + string.ascii_letters).encode()
-#: A letter for each byte; that a few letters stand for five bytes and the others for four costs a hundredth of a bit.
-_LETTERS = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
 #: Seconds from one sign of life of a wait to the next.
 _SHOW_EVERY = 1.0
 
@@ -48,11 +43,6 @@ class WaitLine(Protocol):
     def end(self) -> None:
         """Be done with it: the wait is over."""
         ...
-
-
-def make_client_secret() -> str:
-    """Return a new client secret."""
-    return secrets.token_bytes(_SECRET_LENGTH).translate(_LETTERS).decode("ascii")
 
 
 class Shared(Generic[T]):
@@ -220,19 +210,3 @@ class Shared(Generic[T]):
                     return
                 self.conceal(error)
                 self.pause(retries.wait_after(classify_failure(error), error))
-
-
-#: The attempt whose callback is running here; the ready-made callbacks ask for mails, texts and polls through it.
-CURRENT: ContextVar[Shared[Any]] = ContextVar("interactive_auth.current")
-
-
-def current() -> Shared[Any]:
-    """Return the attempt that is calling a callback now.
-
-    Raises:
-        RuntimeError: there is none.
-    """
-    try:
-        return CURRENT.get()
-    except LookupError:
-        raise RuntimeError("this callback works only when it is called by an InteractiveAuth") from None

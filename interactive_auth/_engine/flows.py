@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence, Set
 from typing import NamedTuple
 
-from .._errors import NoAuthFlowFoundError, is_text, printable
+from .._errors import NoAuthFlowFoundError
+from .._text import is_text, printable
 from .._types import AuthType
 
 Stages = tuple[str, ...]

@@ -12,11 +12,12 @@ from typing import Generic, TypeVar, cast
 from .._checks import check_mapping
 from .._errors import MatrixError, ServerProtocolError, StageFailedError
 from .._types import AuthType, Stage, StartAuthStage
-from .conversation import CURRENT, Shared
+from .context import CURRENT
+from .conversation import Shared
 from .flows import Needs, Stages, choose_flow, count_open, next_stage
 from .handover import Submission
+from .replies import Reply
 from .retry import Retries
-from .session import Reply
 from .waiting import Waiting
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ import random
 
 from .._errors import MatrixError
 from .._types import RetryPolicy
-from .session import Reply
+from .replies import Reply
 
 #: Seconds before the first repetition; each further one doubles it.
 _FIRST_WAIT = 0.5

@@ -6,23 +6,14 @@ What must not be here: I/O, a clock, threads, waiting. Replies come in as except
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum, auto
 from typing import Any, NamedTuple
 
-from requests.exceptions import ChunkedEncodingError as _CutShort
-from requests.exceptions import ConnectionError as _RequestsConnectionError
-from requests.exceptions import Timeout as _RequestsTimeout
-
-from .._errors import AuthTimeoutError, MatrixError, ServerProtocolError, is_text
+from .._errors import MatrixError
+from .._text import is_text
 from .._types import AuthType
 from .flows import Stages, read_flows
+from .replies import Reply, classify_failure
 
-#: Connection trouble, the built-in kinds and those of requests, which are no subclasses of the built-in ones.
-TROUBLE = (ConnectionError, TimeoutError, _RequestsConnectionError, _RequestsTimeout, _CutShort)
-#: All that an unsuccessful request may raise without being a bug of its author's.
-FAILURES = (MatrixError, ServerProtocolError, *TROUBLE)
-
-_TRANSIENT_STATUS = frozenset({502, 503, 504})
 #: The access token's 401s (client-server API, "Soft logout", "Account locking"); the UIA session outlives them.
 _LOGGED_OUT = frozenset({"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN", "M_USER_LOCKED"})
 
@@ -41,19 +32,6 @@ _SESSION_LOST = (
     _Lost(400, "M_INVALID_PARAM", "invalid session"),  # Continuwuity
     _Lost(403, "M_FORBIDDEN", "uiaa session does not exist"),  # conduwuit, Tuwunel
 )
-
-
-class Reply(Enum):
-    """What an answer means for the loop (the order of the specification's cases is in ``UIASession.receive``)."""
-
-    SUCCESS = auto()
-    CHALLENGE = auto()
-    REJECTION = auto()
-    SESSION_LOST = auto()
-    RATE_LIMITED = auto()
-    TRANSIENT = auto()
-    LOGGED_OUT = auto()
-    FAILURE = auto()
 
 
 class UIASession:
@@ -156,17 +134,6 @@ class UIASession:
         self.rejections[stage] = self.rejections.get(stage, 0) + 1
         self.errors[stage] = error
         return Reply.REJECTION
-
-
-def classify_failure(error: Exception) -> Reply:
-    """Tell what a failure means that has nothing to do with the session: try again, and how, or not."""
-    if isinstance(error, MatrixError):
-        if error.http_status == 429:
-            return Reply.RATE_LIMITED
-        return Reply.TRANSIENT if error.http_status in _TRANSIENT_STATUS else Reply.FAILURE
-    # An AuthTimeoutError is a TimeoutError too, but of an attempt nested in a callback, and final there.
-    again = isinstance(error, TROUBLE) and not isinstance(error, AuthTimeoutError)
-    return Reply.TRANSIENT if again else Reply.FAILURE
 
 
 def _has_flows(error: MatrixError) -> bool:

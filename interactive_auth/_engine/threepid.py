@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .._errors import ServerProtocolError, is_text
+from .._errors import ServerProtocolError
+from .._text import is_text, web_url
 from .._types import AuthType
-
-#: RFC 9110, section 4.1: longer ones need not be understood by any server.
-_LONGEST_URL = 8000
 
 
 class Threepid:
@@ -79,10 +77,3 @@ class Threepid:
         """
         creds = {"sid": self.sid, "client_secret": client_secret, **identity_server}
         return {"type": str(self.stage), "threepid_creds": creds}
-
-
-def web_url(value: object) -> str | None:
-    """Return a URL that a client may contact; a stranger's server must not name a file or a program."""
-    if not is_text(value) or len(value) > _LONGEST_URL:
-        return None
-    return value if value.lower().startswith(("http://", "https://")) else None

@@ -9,12 +9,13 @@ import logging
 import math
 from typing import Any, Generic, TypeVar
 
-from .._errors import AuthTimeoutError, InteractiveAuthError, printable
+from .._errors import AuthTimeoutError, InteractiveAuthError
+from .._text import printable
 from .._types import AuthType
 from .conversation import Shared
 from .handover import Submission
+from .replies import Reply
 from .retry import Retries
-from .session import Reply
 
 T = TypeVar("T")
 

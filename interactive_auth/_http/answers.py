@@ -20,7 +20,8 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.response import HTTPResponse
 
 from .._checks import type_error
-from .._errors import HomeserverConnectionError, MatrixError, ServerProtocolError, printable
+from .._errors import HomeserverConnectionError, MatrixError, ServerProtocolError
+from .._text import printable, shown
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse  # new in urllib3 2
@@ -90,11 +91,6 @@ def raise_for_matrix_error(response: requests.Response) -> dict[str, Any]:
             error._conceal(*_credentials(request))
             raise
     raise HomeserverConnectionError(f"{method} {shown(address)} got no answer: {reason}")
-
-
-def shown(address: str) -> str:
-    """Return an address as a message has it: a server may have named it, and its query is nobody else's business."""
-    return printable(address.partition("?")[0])
 
 
 def _credentials(request: requests.PreparedRequest | None) -> list[str]:

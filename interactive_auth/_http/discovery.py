@@ -10,9 +10,10 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from .._errors import MatrixError, ServerProtocolError, printable
-from .answers import shown
-from .transport import Transport, check_base_url, open_transport
+from .._errors import MatrixError, ServerProtocolError
+from .._text import printable, shown
+from .addresses import check_base_url
+from .transport import Transport, open_transport
 
 #: As many redirects of the well-known document are followed; it is public, and asked for without credentials.
 _REDIRECTS = 5

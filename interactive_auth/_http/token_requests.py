@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._checks import check_client_secret, check_required_text, check_text, type_error
-from .._errors import MatrixError, ServerProtocolError, printable
+from .._errors import MatrixError, ServerProtocolError
+from .._text import printable
+from .addresses import check_base_url
 from .endpoints import CLIENT, PURPOSES, Purpose
-from .transport import check_base_url
 
 #: What servers answer a wrong code with, if not 200 and ``success: false``: Synapse before a real Sydent 400, Sydent
 #: itself 404 or 500.

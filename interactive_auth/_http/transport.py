@@ -5,7 +5,6 @@ What must not be here: endpoints, anything about authentication stages, and the 
 
 from __future__ import annotations
 
-import ipaddress
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -19,9 +18,9 @@ from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout
 
-from .._checks import check_required_text
 from .._errors import HomeserverConnectionError, MatrixError
-from .answers import REDIRECT, Answer, check_answer, check_whole, read_raw, read_response, reason_of, shown
+from .._text import shown
+from .answers import REDIRECT, Answer, check_answer, check_whole, read_raw, read_response, reason_of
 from .deadline import answers_within, bound_answers
 from .quiet_log import secretive_log
 
@@ -257,64 +256,9 @@ def open_transport(base_url: str, timeout: float, session: requests.Session | No
     return OwnTransport(base_url, timeout) if session is None else SessionTransport(base_url, timeout, session)
 
 
-def check_base_url(value: object, *, allow_insecure_http: bool) -> str:
-    """Return a homeserver's address without a trailing slash.
-
-    Raises:
-        TypeError: it is no str.
-        ValueError: it is no http(s) address, has parts that such an address has not, or is plain http elsewhere than
-            on this machine, where passwords and tokens could be read on the way.
-    """
-    text = check_required_text("base_url", value)
-    unfit = "base_url must be an http:// or https:// address with a host, like https://matrix.example.org"
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        parts, host, port = urlsplit(""), None, None  # the error's text may quote a password
-    strange = any(c in " \\" or not c.isprintable() for c in text)
-    if (
-        host is None
-        or port == 0
-        or parts.scheme not in ("http", "https")
-        or strange
-        or not _is_host(host, parts.netloc)
-    ):
-        raise ValueError(unfit)
-    if parts.username is not None or "?" in text or "#" in text:
-        raise ValueError("base_url must have no user name, password, query or fragment")
-    if parts.scheme == "http" and not allow_insecure_http and not is_loopback(host):
-        raise ValueError(
-            f"base_url is plain http to {host}, where secrets can be read on the way: "
-            "use https, or allow_insecure_http=True"
-        )
-    return text.rstrip("/")
-
-
 def _origin(address: str) -> tuple[str, str]:
     parts = urlsplit(address)
     return parts.scheme, parts.netloc.lower()
-
-
-def _is_host(name: str, netloc: str) -> bool:
-    """Return whether a name can be looked up, as far as its form goes; requests would say so in the middle of it."""
-    try:
-        if "[" in netloc:
-            ipaddress.ip_address(name.partition("%")[0])  # Python 3.10 takes anything in brackets
-        else:
-            name.encode("idna")  # labels neither empty nor too long
-    except ValueError:
-        return False
-    return not name.startswith("*")
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _drop_redirect(response: requests.Response, *_: Any, **__: Any) -> requests.Response:

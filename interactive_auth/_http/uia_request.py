@@ -13,7 +13,8 @@ from typing_extensions import Unpack
 
 from .._checks import type_error
 from .._engine.auth import InteractiveAuth
-from .._errors import MatrixError, ServerProtocolError, printable
+from .._errors import MatrixError, ServerProtocolError
+from .._text import printable
 from .._types import InteractiveAuthOptions, RequestEmailToken, RequestMsisdnToken, StartAuthStage
 
 R = TypeVar("R", bound=Mapping[str, Any])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from interactive_auth import InteractiveAuth, MatrixError, Stage
-from interactive_auth._engine.conversation import current
+from interactive_auth._engine.context import current
 
 if TYPE_CHECKING:
     from conftest import ScriptedServer, ScriptedUser

@@ -203,7 +203,7 @@ def test_one_client_secret_for_all_threads(
             both.wait(0.2)
         return bytes([next(numbers)]) * size
 
-    monkeypatch.setattr("interactive_auth._engine.conversation.secrets.token_bytes", make)
+    monkeypatch.setattr("interactive_auth._engine.options.secrets.token_bytes", make)
     auth = InteractiveAuth(lambda _auth: "done", {})
 
     secrets = {future.result(PATIENCE) for future in [elsewhere(auth.get_client_secret) for _ in range(2)]}

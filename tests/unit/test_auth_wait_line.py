@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from interactive_auth import AuthCancelledError, AuthTimeoutError, InteractiveAuth, MatrixError, Stage
-from interactive_auth._engine.conversation import current
+from interactive_auth._engine.context import current
 
 if TYPE_CHECKING:
     from conftest import FakeClock, ScriptedServer, ScriptedUser

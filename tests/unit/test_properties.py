@@ -25,7 +25,8 @@ from interactive_auth import (
 )
 from interactive_auth._engine.flows import Needs, Stages, choose_flow, count_open
 from interactive_auth._engine.handover import Clock, Handover
-from interactive_auth._engine.session import Reply, UIASession
+from interactive_auth._engine.replies import Reply
+from interactive_auth._engine.session import UIASession
 
 quick = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 

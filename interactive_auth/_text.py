@@ -1,0 +1,66 @@
+"""Texts and JSON of strangers: what can be shown, sent, or followed.
+
+What must not be here: errors, and anything that knows a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeGuard
+
+#: As deep as a body is followed when it is copied; a stranger's nesting must not exhaust the stack.
+_DEEPEST = 16
+#: RFC 9110, section 4.1: longer ones need not be understood by any server.
+_LONGEST_URL = 8000
+
+
+def printable(text: object, limit: int = 300) -> str:
+    """Return ``text`` fit for a message: bounded, and with control characters and surrogates escaped.
+
+    Args:
+        text: anything a server said.
+        limit: the most characters that are kept.
+    """
+    whole = text if isinstance(text, str) else repr(text)
+    cut = whole[:limit] + ("..." if len(whole) > limit else "")
+    # A terminal would obey an escape sequence, and print() fails on a lone surrogate.
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Return whether a value of a server's is a string that can be sent, and is not empty."""
+    return isinstance(value, str) and bool(value) and is_encodable(value)
+
+
+def is_encodable(value: str) -> bool:
+    """Return whether a text can be sent; the error that says otherwise would hold it, and is never passed on."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can express
+        return False
+    return True
+
+
+def plain(value: Any, clean: Callable[[str], str] = str, depth: int = _DEEPEST) -> Any:
+    """Return a copy of JSON with its strings cleaned; what is nested deeper than any server's needs becomes None."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, (list, dict)) and not depth:
+        return None
+    if isinstance(value, list):
+        return [plain(item, clean, depth - 1) for item in value]
+    if isinstance(value, dict):
+        return {plain(key, clean): plain(item, clean, depth - 1) for key, item in value.items()}
+    return value
+
+
+def web_url(value: object) -> str | None:
+    """Return a URL that a client may contact; a stranger's server must not name a file or a program."""
+    if not is_text(value) or len(value) > _LONGEST_URL:
+        return None
+    return value if value.lower().startswith(("http://", "https://")) else None
+
+
+def shown(address: str) -> str:
+    """Return an address as a message has it: a server may have named it, and its query is nobody else's business."""
+    return printable(address.partition("?")[0])
