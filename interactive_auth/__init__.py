@@ -8,6 +8,7 @@ import typing as _typing
 from ._engine.auth import InteractiveAuth
 from ._errors import (
     AuthCancelledError,
+    AuthDeferredError,
     AuthTimeoutError,
     HomeserverConnectionError,
     InteractiveAuthError,
@@ -29,11 +30,15 @@ from ._types import (
     RetryPolicy,
     Stage,
     StartAuthStage,
+    StateChanged,
+    Wait,
+    WaitChanged,
 )
 from .homeserver import Homeserver, UIARequest, raise_for_matrix_error
 
 __all__ = [
     "AuthCancelledError",
+    "AuthDeferredError",
     "AuthTimeoutError",
     "AuthType",
     "BusyChanged",
@@ -55,7 +60,10 @@ __all__ = [
     "Stage",
     "StageFailedError",
     "StartAuthStage",
+    "StateChanged",
     "UIARequest",
+    "Wait",
+    "WaitChanged",
     "bots",
     "browser",
     "console",

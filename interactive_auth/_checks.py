@@ -15,6 +15,7 @@ from ._text import is_encodable
 
 #: Client-server API, "POST /register/email/requestToken": what a client secret may be made of.
 _CLIENT_SECRET = re.compile(r"[0-9a-zA-Z.=_-]{1,255}")
+_COUNTRY = re.compile("[A-Z]{2}")
 
 
 def type_error(name: str, expected: str, value: object) -> TypeError:
@@ -61,29 +62,38 @@ def check_bool(name: str, value: object, *, optional: bool = False) -> None:
         raise type_error(name, "a bool" + (" or None" if optional else ""), value)
 
 
-def check_function(name: str, value: object, *, optional: bool = False) -> None:
+def check_function(name: str, value: object, *, optional: bool = False, expected: str = "callable") -> None:
     """Check that an argument can be called, and blocks when it is."""
     if value is None and optional:
         return
     if not callable(value):
-        raise type_error(name, "callable" + (" or None" if optional else ""), value)
+        raise type_error(name, expected + (" or None" if optional else ""), value)
     # A plain function says so itself; inspect takes its time to look behind partials and decorators.
     code = getattr(value, "__code__", None)
     flags = getattr(code, "co_flags", 0)
-    if flags & inspect.CO_COROUTINE if code is not None else inspect.iscoroutinefunction(value):
+    called = type(value).__call__
+    if flags & inspect.CO_COROUTINE if code is not None else any(map(inspect.iscoroutinefunction, (value, called))):
         raise TypeError(f"{name} must be an ordinary function: a coroutine function does nothing when it is called")
 
 
-def check_seconds(name: str, value: object) -> float:
-    """Return a number of seconds, 0 or more."""
+def check_country(name: str, value: object) -> str:
+    """Return a country of phone numbers: not its name, and not the number that is dialled for it."""
+    country = check_required_text(name, value)
+    if not _COUNTRY.fullmatch(country):
+        raise ValueError(f"{name} must be two upper-case letters (ISO 3166-1 alpha-2), like GB")
+    return country
+
+
+def check_seconds(name: str, value: object, *, zero: bool = True) -> float:
+    """Return a number of seconds, 0 or more, or more than 0."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise type_error(name, "a number of seconds", value)
     try:
         seconds = float(value)
     except OverflowError:  # an int of hundreds of digits
         seconds = math.inf
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"{name} must be a finite number of seconds, 0 or more")
+    if not 0 <= seconds < math.inf or not (seconds or zero):
+        raise ValueError(f"{name} must be a finite number of seconds, {'0 or more' if zero else 'more than 0'}")
     return seconds
 
 

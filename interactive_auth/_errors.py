@@ -11,6 +11,7 @@ What must not be here: anything that knows a server, a request or a clock.
     +-- AuthTimeoutError            a stage was not completed in time: call attempt_auth() again
     |     (also a TimeoutError)
     +-- AuthCancelledError          cancel() was called: nothing more was sent
+    +-- AuthDeferredError           a callback put its stage off: another process goes on with the saved state
     +-- ServerProtocolError         the server broke the rules: report it to its operator
     +-- HomeserverConnectionError   the server was not reached: check the network, try again
           (also a ConnectionError)
@@ -22,7 +23,10 @@ message, repr or pickle holds a secret: what was sent is cut out of what the ser
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from types import TracebackType
 from typing import Any, TypeVar
 
 from ._text import plain, printable
@@ -48,10 +52,69 @@ def secrets_in(value: object) -> Iterator[str]:
             yield from secrets_in(item)
 
 
+#: Takes what is hidden by a callback, for as long as the callback runs.
+LISTENER: ContextVar[Callable[..., None] | None] = ContextVar("interactive_auth.listener", default=None)
+#: Where the library's own code is.
+_HOME = os.path.dirname(__file__) + os.sep
+
+
+class _Hiding:
+    # A class, since the frame of a generator would stand in the error's traceback, with the secrets.
+    def __init__(self, secrets: tuple[object, ...]) -> None:
+        self._secrets = secrets
+
+    def __enter__(self) -> None:
+        listener = LISTENER.get()
+        if listener is not None:
+            listener(*self._secrets)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, MatrixError):
+            error._conceal(*self._secrets)
+
+
+def hiding(*secrets: object) -> _Hiding:
+    """Keep what is sent in a ``with`` block out of the text of what is answered.
+
+    Where a stage's callback is running, it is kept out of all that its attempt is answered later, too: a server may
+    quote at any time what it was sent at any other.
+
+    Args:
+        *secrets: strings, or auth dicts that hold them; None for nothing.
+    """
+    return _Hiding(secrets)
+
+
+def forget_frames(error: BaseException) -> None:
+    """Take the library's own frames out of the tracebacks of an error, and of all that it was raised from.
+
+    Their locals hold what was sent, which error reporters pass on; and a person who reads a traceback looks for the
+    frames of the program.
+    """
+    found = [error]
+    for each in found:  # which grows
+        each.__traceback__ = _foreign(each.__traceback__)
+        related = (each.__cause__, each.__context__)
+        found += [e for e in related if e is not None and not any(e is known for known in found)]
+
+
+def _foreign(traceback: TracebackType | None) -> TracebackType | None:
+    kept = []
+    while traceback is not None:
+        if not traceback.tb_frame.f_code.co_filename.startswith(_HOME):
+            kept.append(traceback)
+        traceback = traceback.tb_next
+    for each, following in zip(kept, [*kept[1:], None], strict=False):
+        each.tb_next = following
+    return kept[0] if kept else None
+
+
 def _revive(cls: type[_E], args: tuple[Any, ...], state: dict[str, Any]) -> _E:
     """Rebuild a pickled exception without its constructor, whose arguments a message is made of."""
     error = cls.__new__(cls, *args)
-    error.args = args
+    BaseException.__init__(error, *args)
     error.__dict__.update(state)
     return error
 
@@ -78,6 +141,7 @@ class MatrixError(InteractiveAuthError):
         errcode: the body's ``errcode``, None if it has none.
         error: the body's ``error``, the server's words for people, None if it has none.
         retry_after: seconds to wait before the next request, None if the server did not say.
+        args: the status, and what the body has of ``errcode`` and ``error``: what ``MatrixError(*args)`` takes.
     """
 
     http_status: int
@@ -111,6 +175,13 @@ class MatrixError(InteractiveAuthError):
         self._redirect: str | None = None
         session = self.data.get("session")
         self._sent: tuple[object, ...] = (session,) if isinstance(session, str) else ()
+
+    @property
+    def args(self) -> tuple[Any, ...]:  # type: ignore[override]
+        """What those keep of an error that keep nothing else, the result backends of queues for one."""
+        clean = self._cleaner()
+        words = {"errcode": self.errcode, "error": self.error}
+        return self.http_status, {name: printable(clean(text)) for name, text in words.items() if text is not None}
 
     @property
     def body_retry_after(self) -> float | None:
@@ -156,7 +227,15 @@ class MatrixError(InteractiveAuthError):
         text = " ".join(words)
         if self.error is not None:
             text += f": {printable(self._clean(self.error))}"
-        return f"{text} ({self._clean(self._context)})" if self._context else text
+        if self._context:
+            text += f" ({self._clean(self._context)})"
+        if self.http_status == 429 and self.retry_after is not None:
+            text += f"; again in {self.retry_after:.0f} s"
+        return text
+
+    def _explain(self, text: str) -> None:
+        """Add to the message what the library knows about the error."""
+        self._context = f"{self._context}; {text}" if self._context else text
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self}>"
@@ -192,13 +271,26 @@ class StageFailedError(InteractiveAuthError):
     stage: str
     attempts: int
 
-    def __init__(self, stage: str, attempts: int, error: MatrixError | None = None) -> None:
+    def __init__(
+        self, stage: str, attempts: int, error: MatrixError | None = None, *, answered: str | None = None
+    ) -> None:
+        """Describe a stage that failed.
+
+        Args:
+            stage: the stage's type.
+            attempts: how many answers to it were rejected in the session.
+            error: what rejected the last one.
+            answered: the type of the last answer, if it was another one.
+        """
         times = "once" if attempts == 1 else f"{attempts} times"
-        said = f"; the server said {error}" if error is not None else ""
-        super().__init__(
-            f"{printable(stage, 100)} was rejected {times}{said}. "
-            "With another answer, attempt_auth() goes on in the same session."
-        )
+        text = f"{printable(stage, 100)} was rejected {times}"
+        if answered is not None and answered != stage:
+            text += f", with an answer of the type {printable(answered, 100)}"
+        if error is not None:
+            text += f"; the server said {error}"
+            if error.errcode is None and error.error is None:
+                text += " and gave no reason: does do_request put auth into the body?"
+        super().__init__(f"{text}. Try again with another answer: attempt_auth() goes on in the same session.")
         self.stage = stage
         self.attempts = attempts
 
@@ -212,17 +304,34 @@ class AuthTimeoutError(InteractiveAuthError, TimeoutError):
 
     stage: str
 
-    def __init__(self, stage: str, seconds: float, error: BaseException | None = None) -> None:
+    def __init__(self, stage: str, seconds: float, error: BaseException | None = None, *, why: str = "") -> None:
+        """Describe a wait that was in vain.
+
+        Args:
+            stage: the stage's type.
+            seconds: how long it was waited for.
+            error: what the last poll was answered.
+            why: what may be the reason.
+        """
         said = f"; the last poll was answered {error}" if isinstance(error, MatrixError) else ""
+        reason = f"; {why}" if why else ""
         super().__init__(
-            f"{printable(stage, 100)} was not completed within {seconds:g} seconds{said}. "
-            "attempt_auth() goes on waiting in the same session."
+            f"{printable(stage, 100)} was not completed within {seconds:g} seconds{said}{reason}. "
+            "attempt_auth() goes on waiting in the same session; poll_timeout says for how long."
         )
         self.stage = stage
 
 
 class AuthCancelledError(InteractiveAuthError):
     """``cancel()`` was called, or a person declined; ``attempt_auth()`` would go on in the same session."""
+
+
+class AuthDeferredError(InteractiveAuthError):
+    """A stage callback raises it to put its stage off; the attempt ends with it.
+
+    What was given to ``state_changed`` is all that another ``InteractiveAuth`` needs to go on, in another process for
+    example: a web page for each stage, or a queue of tasks.
+    """
 
 
 class ServerProtocolError(InteractiveAuthError):

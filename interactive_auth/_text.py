@@ -5,6 +5,7 @@ What must not be here: errors, and anything that knows a request.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
@@ -42,7 +43,10 @@ def is_encodable(value: str) -> bool:
 
 
 def plain(value: Any, clean: Callable[[str], str] = str, depth: int = _DEEPEST) -> Any:
-    """Return a copy of JSON with its strings cleaned; what is nested deeper than any server's needs becomes None."""
+    """Return a copy of JSON with its strings cleaned.
+
+    What is nested deeper than any server's needs becomes None, and so do NaN and the infinities, which JSON has not.
+    """
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, (list, dict)) and not depth:
@@ -51,7 +55,12 @@ def plain(value: Any, clean: Callable[[str], str] = str, depth: int = _DEEPEST) 
         return [plain(item, clean, depth - 1) for item in value]
     if isinstance(value, dict):
         return {plain(key, clean): plain(item, clean, depth - 1) for key, item in value.items()}
-    return value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def encodable(text: str) -> str:
+    """Return a text that can be sent and stored: a question mark stands for each half of a surrogate pair."""
+    return text.encode(errors="replace").decode()
 
 
 def web_url(value: object) -> str | None:

@@ -6,14 +6,21 @@ What must not be here: behaviour. Nothing in this room decides, sends or waits.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any, Protocol, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar
 
 from ._errors import MatrixError
 
+if TYPE_CHECKING:
+    from ._engine.auth import InteractiveAuth
+
 T_co = TypeVar("T_co", covariant=True)
+
+#: Why there is a wait: for a stage to be completed, or before the same is sent again, after trouble or a rate limit.
+WaitReason = Literal["stage", "retry", "rate_limit"]
 
 
 class AuthType(str, Enum):
@@ -75,6 +82,7 @@ class ResumeState(TypedDict):
     client_secret: str
     email_sid: str | None
     msisdn_sid: str | None
+    progress: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -82,9 +90,10 @@ class RetryPolicy:
     """How often a request that failed without an answer of the server's own is sent again.
 
     Attributes:
-        retries: how often one request is repeated after connection trouble or a 502, 503 or 504; 0 never.
-        max_wait: the longest wait, in seconds, that is accepted before a repetition. A server that asks for a
-            longer one with a 429 has that 429 raised.
+        retries: how often one request is repeated after connection trouble, a 408, 425, 502, 503 or 504, or the 520 to
+            524 and 530 of a proxy; 0 never.
+        max_wait: the longest wait, in seconds, that is accepted before a repetition. The answer of a server that asks
+            for a longer one is raised.
     """
 
     retries: int = 3
@@ -101,6 +110,22 @@ class RetryPolicy:
             raise ValueError(f"max_wait must be a finite number of seconds, 0 or more, not {self.max_wait}")
 
 
+@dataclass(frozen=True)
+class Wait:
+    """How a wait goes on.
+
+    Attributes:
+        stage: the type of the stage that is awaited or was answered; None before the first stage.
+        seconds_left: the seconds until the wait is given up, or until the same is sent again; None if it has no end.
+        reason: ``"stage"`` if somebody has to complete the stage, ``"retry"`` after trouble, ``"rate_limit"`` after a
+            429.
+    """
+
+    stage: str | None
+    seconds_left: float | None
+    reason: WaitReason
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """What a stage callback is told.
@@ -115,8 +140,12 @@ class Stage:
         error: the error that rejected the previous answer to this stage, else None.
         email_sid: the sid of the last email token request, None if there was none.
         msisdn_sid: the sid of the last SMS token request, None if there was none.
+        submit_url: where a code for this stage is posted (``Homeserver.submit_token``), None if the person follows a
+            link instead.
         session: the UIA session's id, None if the server gave none.
         client_secret: the secret that the email and SMS tokens are bound to.
+        auth: the ``InteractiveAuth`` that asks: to ``poll()``, to ``cancel()``, to request another mail, or to be
+            handed to another thread. It is missing (None) in a stage that was made by hand or was pickled.
     """
 
     type: str
@@ -127,8 +156,30 @@ class Stage:
     error: MatrixError | None = None
     email_sid: str | None = None
     msisdn_sid: str | None = None
-    session: str | None = field(default=None, repr=False)
-    client_secret: str = field(default="", repr=False)
+    submit_url: str | None = field(default=None, repr=False)
+    session: str | None = field(default=None, repr=False, compare=False)
+    client_secret: str = field(default="", repr=False, compare=False)
+    # Always there in a stage that a callback is given, where nobody should have to ask whether it is.
+    auth: InteractiveAuth[Any] = field(default=None, repr=False, compare=False)  # type: ignore[arg-type]
+    _cleanups: ExitStack = field(default_factory=ExitStack, repr=False, compare=False)
+
+    def add_cleanup(self, function: Callable[[], object]) -> None:
+        """Have a function called once, when the stage is over, however it ends: completed, rejected or given up.
+
+        Args:
+            function: is called without arguments, in the thread of the attempt; the one added last comes first.
+        """
+        if not callable(function):
+            raise TypeError(f"function must be callable, not {type(function).__name__}")
+        self._cleanups.callback(function)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        shown = {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
+        return _revive_stage, (type(self), shown)
+
+
+def _revive_stage(cls: type[Stage], values: dict[str, Any]) -> Stage:
+    return cls(**values)
 
 
 class DoRequest(Protocol[T_co]):
@@ -170,6 +221,18 @@ class BusyChanged(Protocol):
     def __call__(self, busy: bool, /) -> object: ...
 
 
+class WaitChanged(Protocol):
+    """Hear how a wait goes on: at its beginning, about every second, and None at its end."""
+
+    def __call__(self, wait: Wait | None, /) -> object: ...
+
+
+class StateChanged(Protocol):
+    """Save the state that an attempt could be resumed from, should the program end."""
+
+    def __call__(self, state: ResumeState, /) -> object: ...
+
+
 class InteractiveAuthOptions(TypedDict, total=False):
     """The keyword arguments of ``InteractiveAuth``, for functions that pass them on."""
 
@@ -185,6 +248,9 @@ class InteractiveAuthOptions(TypedDict, total=False):
     busy_changed: BusyChanged | None
     id_server: str | None
     id_access_token: str | None
+    wait_changed: WaitChanged | None
+    state_changed: StateChanged | None
+    progress: Mapping[str, Any] | None
     max_attempts: int | None
     poll_interval: float
     poll_timeout: float | None

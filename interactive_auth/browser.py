@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from . import handlers
 from ._checks import check_function
-from ._engine.context import current
+from ._engine.context import asking
 from ._text import printable, web_url
 from ._types import Stage
 
@@ -112,13 +112,13 @@ def complete(
     """
     check_function("open_url", open_url, optional=True)
     check_function("show", show)
-    shared = current()
+    auth = asking(stage)
 
     def visit(url: str) -> None:
         if web_url(url) is None:
             raise ValueError(f"the fallback page of {printable(stage.type, 100)} has no http or https address")
-        page = _Page(stage.type, url, shared.handover.ask_poll)
-        shared.after_stage.callback(page.close)
+        page = _Page(stage.type, url, auth.poll)
+        stage.add_cleanup(page.close)
         page.start()
         show(f"Open this page in a browser:\n{printable(url, 2000)}")
         (open_url or open_here)(page.url)

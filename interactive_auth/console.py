@@ -14,14 +14,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from . import handlers as ready
 from ._checks import check_text, type_error
-from ._engine.context import CURRENT, current
+from ._engine.context import asking, can_send_again
 from ._errors import MatrixError
 from ._text import printable
-from ._types import AuthType, Stage, StartAuthStage
+from ._types import AuthType, Stage, StartAuthStage, Wait
 from .homeserver import Homeserver
 
 __all__ = ["handlers"]
@@ -41,6 +42,8 @@ _NAMES: Mapping[str, str] = {
     AuthType.UNSTABLE_OAUTH: "approval",
 }
 
+#: Seconds of a wait before a repetition that nobody has to be told about.
+_SHORTEST = 1.0
 #: What a wait is for, where it is not for a page in the browser.
 _AWAITED: Mapping[str, str] = {
     AuthType.EMAIL: "the link in the mail to be opened",
@@ -72,24 +75,31 @@ def handlers(
     if not isinstance(homeserver, Homeserver):
         raise type_error("homeserver", "a Homeserver", homeserver)
     person = _Person(homeserver, check_text("user", user), bool(open_browser))
-    page = person.browse if open_browser else ready.fallback(homeserver, person.visit)
+    page = person.browse if open_browser else person.page
     token = ready.registration_token(person.token)
-    oauth = ready.oauth(person.visit)
     callbacks: dict[str, StartAuthStage] = {
         AuthType.PASSWORD: person.password,
         AuthType.RECAPTCHA: page,
         AuthType.TERMS: ready.terms(person.accept, language=language),
-        AuthType.EMAIL: ready.email(person.follow_link, ask_address=person.address),
+        AuthType.EMAIL: person.email,
         AuthType.MSISDN: ready.msisdn(person.code, homeserver, ask_number=person.number),
         AuthType.SSO: page,
         AuthType.UNSTABLE_SSO: page,
         AuthType.REGISTRATION_TOKEN: token,
         AuthType.UNSTABLE_REGISTRATION_TOKEN: token,
-        AuthType.OAUTH: oauth,
-        AuthType.UNSTABLE_OAUTH: oauth,
+        AuthType.OAUTH: person.approve,
+        AuthType.UNSTABLE_OAUTH: person.approve,
         "*": page,
     }
-    return {str(stage): _announced(callback) for stage, callback in callbacks.items()}
+    return _Handlers({str(stage): _announced(callback) for stage, callback in callbacks.items()})
+
+
+class _Handlers(dict[str, StartAuthStage]):
+    """The callbacks; an ``InteractiveAuth`` that is given them tells them how its waits go on, too."""
+
+    def __init__(self, callbacks: Mapping[str, StartAuthStage]) -> None:
+        super().__init__(callbacks)
+        self.wait_changed = _Line()
 
 
 class _Person:
@@ -117,21 +127,22 @@ class _Person:
         _say_why(stage)
         return _ask("Email address: ")
 
-    def follow_link(self, stage: Stage) -> None:
-        _read_or_resend(AuthType.EMAIL, "Open the link in the mail, then press Enter")
-        current().handover.ask_poll()
+    def email(self, stage: Stage) -> None:
+        ready.email(ask_address=self.address)(stage)
+        _read_or_resend(stage, AuthType.EMAIL, "Open the link in the mail, then press Enter")
+        stage.auth.poll()
 
     def number(self, stage: Stage) -> tuple[str, str]:
         _say_why(stage)
         return _ask("Country of the phone number, two letters: ").upper(), _ask("Phone number: ")
 
     def code(self, stage: Stage) -> str | None:
-        if "submit_url" in stage.params:
-            while not (code := _read_or_resend(AuthType.MSISDN, "Code in the SMS")):
+        if stage.submit_url is not None:
+            while not (code := _read_or_resend(stage, AuthType.MSISDN, "Code in the SMS")):
                 pass
             return code
-        _read_or_resend(AuthType.MSISDN, "Open the link in the SMS, then press Enter")
-        current().handover.ask_poll()
+        _read_or_resend(stage, AuthType.MSISDN, "Open the link in the SMS, then press Enter")
+        stage.auth.poll()
         return None
 
     def browse(self, stage: Stage) -> None:
@@ -139,7 +150,13 @@ class _Person:
 
         browser.complete(stage, self._homeserver)
 
-    def visit(self, url: str) -> None:
+    def page(self, stage: Stage) -> None:
+        ready.fallback(self._homeserver, partial(self.visit, stage))(stage)
+
+    def approve(self, stage: Stage) -> None:
+        ready.oauth(partial(self.visit, stage))(stage)
+
+    def visit(self, stage: Stage, url: str) -> None:
         print("Open this page in a browser:")
         print(printable(url, 2000))
         if self._open_browser:
@@ -147,7 +164,7 @@ class _Person:
 
             browser.open_here(url)
         _read(input, "When the page says that you are done, press Enter: ")
-        current().handover.ask_poll()
+        stage.auth.poll()
 
 
 def _announced(callback: StartAuthStage) -> StartAuthStage:
@@ -155,48 +172,57 @@ def _announced(callback: StartAuthStage) -> StartAuthStage:
 
     def announced(stage: Stage) -> Mapping[str, Any] | None:
         number = stage.flow.index(stage.type) + 1 if stage.type in stage.flow else 1
-        name = _NAMES.get(stage.type, printable(stage.type, 100))
-        print(f"Step {number} of {max(len(stage.flow), 1)}: {name}", flush=True)
+        print(f"Step {number} of {max(len(stage.flow), 1)}: {_name(stage.type)}", flush=True)
         _say_why(stage)
-        shared = CURRENT.get(None)
-        if shared is not None:
-            shared.wait_line = _Line(name, _AWAITED.get(stage.type, "the page to be done"))
         return callback(stage)
 
     return announced
 
 
+def _name(stage: str) -> str:
+    return _NAMES.get(stage, printable(stage, 100))
+
+
 class _Line:
     """The one line that shows how a wait goes on: terminals, pipes and notebooks all know how to write it anew."""
 
-    def __init__(self, name: str, awaited: str) -> None:
-        # Other letters may be two columns wide.
-        self._name = name.encode("ascii", "backslashreplace").decode()
-        self._awaited = awaited
+    def __init__(self) -> None:
         self._begun: float | None = None
         self._width = 0
 
-    def show(self, left: float | None, *, retrying: bool) -> None:
+    def __call__(self, wait: Wait | None) -> None:
+        if wait is not None:
+            self._show(wait)
+        elif self._begun is not None:
+            self._begun = None
+            self._print("\n")
+
+    def _show(self, wait: Wait) -> None:
         most = shutil.get_terminal_size().columns - 1  # a line that wraps cannot be written anew
         now = time.monotonic()
         if self._begun is None:
+            if wait.reason != "stage" and (wait.seconds_left or 0.0) <= _SHORTEST:
+                return
             self._begun, self._width = now, 0
             self._print("\r" + " " * most)  # in a pipe the prompt that was answered still stands there
+        left = wait.seconds_left
         seconds = f"{now - self._begun:.0f} s so far" if left is None else f"{math.ceil(left)} s left"
-        awaited = "the time to ask the server again" if retrying else self._awaited
-        line = f"{self._name}, {seconds}: waiting for {awaited}"
+        # Other letters may be two columns wide.
+        name = "" if wait.stage is None else _name(wait.stage).encode("ascii", "backslashreplace").decode() + ", "
+        line = f"{name}{seconds}: waiting for {_awaited(wait)}"
         self._print("\r" + line.ljust(self._width)[:most])
         self._width = len(line)
-
-    def end(self) -> None:
-        if self._begun is not None:
-            self._print("\n")
-        self._begun = None
 
     def _print(self, text: str) -> None:
         # The wait does not depend on whether it is seen: the terminal may have been closed.
         with suppress(OSError, ValueError):
             print(text, end="", flush=True)
+
+
+def _awaited(wait: Wait) -> str:
+    if wait.reason != "stage":
+        return "the time to ask the server again"
+    return _AWAITED.get(wait.stage or "", "the page to be done")
 
 
 def _say_why(stage: Stage) -> None:
@@ -224,15 +250,15 @@ def _ask_secret(prompt: str) -> str:
     return answer
 
 
-def _read_or_resend(stage: AuthType, prompt: str) -> str:
+def _read_or_resend(stage: Stage, kind: AuthType, prompt: str) -> str:
     """Read a line, and have the mail or the SMS sent again for each "r", if that is possible."""
-    shared = current()
-    threepid = shared.threepids[stage]
-    if threepid.address is None or threepid.request is None:
+    if not can_send_again(stage, kind):
         return _read(input, f"{prompt}: ").strip()
+    auth = asking(stage)
+    send_again = auth.request_email_token if kind is AuthType.EMAIL else auth.request_msisdn_token
     while (answer := _read(input, f"{prompt} (r and Enter sends it again): ").strip()) == "r":
         try:
-            shared.request_token(threepid, threepid.address)
+            send_again()
         except MatrixError as error:  # what was sent before is still good
             _say(error)
         else:

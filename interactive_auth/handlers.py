@@ -11,11 +11,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from ._checks import check_function, check_required_text, type_error
-from ._engine.context import current
-from ._engine.threepid import Threepid
+from ._engine.context import asking, is_first_time, is_made_by_hand, refreshed
 from ._errors import AuthCancelledError, MatrixError, ServerProtocolError, StageFailedError
 from ._policies import Policy, read_policies
 from ._text import is_text, printable, web_url
@@ -47,7 +47,7 @@ Secret = str | Callable[[], str] | Callable[[Stage], str]
 #: Solves a captcha, from its site key and perhaps the address of its page.
 Solver = Callable[[str], str | None] | Callable[[str, str], str | None]
 
-#: How often a person is asked for an address before the server's refusal of it ends the attempt.
+#: How often a person is asked for the same before an empty answer, or the refusal of an address, ends the attempt.
 _TRIES = 3
 
 
@@ -128,10 +128,8 @@ def recaptcha(solve: Solver, homeserver: FallbackPages | None = None) -> StartAu
                 f"the server names no public_key for {printable(stage.type, 100)}, without which it is not solved"
             )
         url = homeserver.fallback_url(stage.type, stage.session) if homeserver and stage.session else ""
-        response = fitted(key, url)
-        if response is None:
-            return None
-        return {"type": stage.type, "response": check_required_text("what solve returns", response)}
+        response = _read("solve", partial(fitted, key, url))
+        return None if response is None else {"type": stage.type, "response": response}
 
     return answer
 
@@ -153,7 +151,10 @@ def terms(accept: Callable[[list[Policy]], bool], *, language: str = "en") -> St
     wanted = check_required_text("language", language)
 
     def answer(stage: Stage) -> dict[str, Any]:
-        if not accept(read_policies(stage.params.get("policies"), wanted)):
+        accepted = accept(read_policies(stage.params.get("policies"), wanted))
+        if accepted is None:
+            raise TypeError("what accept returns must be true or false, not None: does it lack a return?")
+        if not accepted:
             raise AuthCancelledError("the terms of service were not accepted, and the server insists on them")
         return {"type": stage.type}
 
@@ -166,7 +167,7 @@ def email(notify: Asker[object] | None = None, *, ask_address: Asker[str] | None
     The mail has been sent by then if the address is among the ``inputs``. The loop polls until its link was opened.
 
     Args:
-        notify: is called when there is a mail to wait for.
+        notify: is called when there is a mail to wait for, once for each mail, also if the attempt is resumed.
         ask_address: returns the address, if none is among the ``inputs``; called again, with ``stage.error``, if the
             server refuses it.
 
@@ -180,7 +181,8 @@ def email(notify: Asker[object] | None = None, *, ask_address: Asker[str] | None
     def answer(stage: Stage) -> None:
         if stage.email_sid is None:
             stage = _request_token(stage, AuthType.EMAIL, ask_address, lambda value: (value,))
-        if fitted is not None:
+        # A resumed attempt comes here again, with the mail of the one before.
+        if fitted is not None and is_first_time(stage, f"mail {stage.email_sid}"):
             fitted(stage)
 
     return answer
@@ -215,16 +217,14 @@ def msisdn(
     def answer(stage: Stage) -> Mapping[str, Any] | None:
         if stage.msisdn_sid is None:
             stage = _request_token(stage, AuthType.MSISDN, ask_number, tuple)
-        shared = current()
-        threepid = shared.threepids[AuthType.MSISDN]
-        code = fitted(stage)
-        if threepid.submit_url is None or code is None:
+        code = _read("get_code", partial(fitted, stage))
+        stage = refreshed(stage, AuthType.MSISDN)  # the SMS may have been sent once more meanwhile
+        if stage.submit_url is None or code is None:
             return None
-        code = check_required_text("what get_code returns", code)
-        shared.also_sent(code)
-        homeserver.submit_token(threepid.submit_url, threepid.sid or "", stage.client_secret, code)
+        sid = stage.msisdn_sid or ""
+        homeserver.submit_token(stage.submit_url, sid, stage.client_secret, code)
         # Submitted after a wrong code, too: the server's refusal counts the attempt and brings the stage back.
-        return threepid.auth(stage.client_secret, shared.identity_server)
+        return {"type": str(AuthType.MSISDN), "threepid_creds": {"sid": sid, "client_secret": stage.client_secret}}
 
     return answer
 
@@ -295,14 +295,17 @@ def _secret(name: str, value: Secret) -> Callable[[Stage], str]:
     """Return a function that gives the secret to send for a stage."""
     if isinstance(value, str):
         constant = check_required_text(name, value)
-        sent = False
+        sent_by_hand = False
 
         def once(stage: Stage) -> str:
-            nonlocal sent
-            # An error from before this callback's time, of an earlier attempt for example, does not concern it.
+            nonlocal sent_by_hand
+            if is_made_by_hand(stage):
+                sent, sent_by_hand = sent_by_hand, True
+            else:
+                sent = not is_first_time(stage, constant)
+            # The error may be about another secret that was tried before.
             if sent and stage.error is not None:
                 raise StageFailedError(stage.type, stage.attempt - 1, stage.error) from stage.error
-            sent = True
             return constant
 
         return once
@@ -310,7 +313,32 @@ def _secret(name: str, value: Secret) -> Callable[[Stage], str]:
         raise type_error(name, "a str, or a callable that returns one", value)
     check_function(name, value)
     ask = _fit(value, 1)
-    return lambda stage: check_required_text(f"what {name} returns", ask(stage))
+
+    def answer(stage: Stage) -> str:
+        given = _read(name, partial(ask, stage))
+        if given is None:
+            raise type_error(f"what {name} returns", "a str", given)
+        return given
+
+    return answer
+
+
+def _read(name: str, ask: Callable[[], Any]) -> str | None:
+    """Ask a person, again for as long as the answer is empty; None is theirs to give.
+
+    Raises:
+        AuthCancelledError: it was empty each time.
+        TypeError: it is neither a str nor None.
+    """
+    for _ in range(_TRIES):
+        answer = ask()
+        if answer is None:
+            return None
+        if not isinstance(answer, str):
+            raise type_error(f"what {name} returns", "a str", answer)
+        if answer:
+            return check_required_text(f"what {name} returns", answer)
+    raise AuthCancelledError(f"{name} gave an empty answer {_TRIES} times, so nothing was sent")
 
 
 def _fit(function: Callable[..., Any], most: int) -> Callable[..., Any]:
@@ -335,23 +363,31 @@ def _request_token(
     """Ask for an address and have the token sent there, again if the server refuses the address."""
     if ask is None:
         raise RuntimeError(f"{kind} needs the address among the inputs, or a callable to ask for it")
-    shared = current()
-    threepid: Threepid = shared.threepids[kind]
+    auth = asking(stage)
     fitted, asked = _fit(ask, 1), stage
-    refused = 0
-    while True:
-        address = tuple(check_required_text("an address", part) for part in read(fitted(asked)))
+    for refused in range(1, _TRIES + 1):
+        address = _ask_address(kind, partial(fitted, asked), read)
         try:
-            shared.request_token(threepid, address)
+            if kind is AuthType.EMAIL:
+                auth.request_email_token(*address)
+            else:
+                auth.request_msisdn_token(*address)
         except MatrixError as error:
-            refused += 1
             if refused == _TRIES or error.http_status not in (400, 403):
                 raise
             asked = replace(stage, attempt=refused + 1, error=error)
         else:
-            return replace(
-                stage,
-                params=shared.stage_params(kind) or {},
-                email_sid=shared.threepids[AuthType.EMAIL].sid,
-                msisdn_sid=shared.threepids[AuthType.MSISDN].sid,
-            )
+            break
+    return refreshed(stage, kind)
+
+
+def _ask_address(kind: AuthType, ask: Callable[[], Any], read: Callable[[Any], tuple[str, ...]]) -> tuple[str, ...]:
+    """Ask for an address, again for as long as a part of it is empty."""
+    for _ in range(_TRIES):
+        given = read(ask())
+        for part in given:
+            if not isinstance(part, str):
+                raise type_error(f"each part of the address for {kind}", "a str", part)
+        if given and all(given):
+            return given
+    raise AuthCancelledError(f"no address was given for {kind}, {_TRIES} times, so nothing was sent")

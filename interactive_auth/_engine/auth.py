@@ -1,6 +1,6 @@
 """InteractiveAuth: the public face of the loop, its arguments and methods.
 
-What must not be here: HTTP, printing, prompting, and the loop itself, which is in ``_loop``.
+What must not be here: HTTP, printing, prompting, and the loop itself, which is in ``loop``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from .._checks import (
     check_client_secret,
+    check_country,
     check_function,
     check_mapping,
     check_required_text,
@@ -17,7 +18,7 @@ from .._checks import (
     check_text,
     type_error,
 )
-from .._text import plain
+from .._errors import forget_frames
 from .._types import (
     AuthType,
     BusyChanged,
@@ -29,20 +30,28 @@ from .._types import (
     ResumeState,
     RetryPolicy,
     StartAuthStage,
+    StateChanged,
+    WaitChanged,
 )
-from .conversation import Shared
-from .handover import Submission
+from .context import check_answer
+from .conversation import Conversation
+from .handover import Handover, Submission
 from .loop import Attempt
-from .options import check_handlers, check_inputs, check_max_attempts, check_supported, make_client_secret
+from .options import (
+    Options,
+    check_handlers,
+    check_identity_server,
+    check_inputs,
+    check_max_attempts,
+    check_supported,
+    make_client_secret,
+)
 from .threepid import Threepid
 
-T = TypeVar("T")
-
-#: Where get_resume_state() keeps, in ``auth_data``, what no argument of the constructor takes.
-_RESUME_KEY = "interactive_auth"
+T_co = TypeVar("T_co", covariant=True)
 
 
-class InteractiveAuth(Generic[T]):
+class InteractiveAuth(Generic[T_co]):
     """Repeat a request until its User-Interactive Authentication is done.
 
     It implements the client's side of the client-server API's "User-Interactive Authentication API". Everything
@@ -62,18 +71,24 @@ class InteractiveAuth(Generic[T]):
         client_secret: the secret that ``email_sid`` and ``msisdn_sid`` belong to; None has one made.
         email_sid: the sid of an earlier email token request.
         msisdn_sid: the sid of an earlier SMS token request.
+        progress: what the library itself knows of an earlier attempt, from ``get_resume_state()``.
         supported_stages: the stages to prefer; None for the keys of a mapping, else for all alike. A flow with an
             email or msisdn stage whose input is not given is chosen only if that stage is named here.
         request_email_token: ``(email, client_secret, send_attempt, session_id)`` asks the server for the mail and
             returns a mapping with ``sid``.
         request_msisdn_token: ``(country, phone_number, client_secret, send_attempt, session_id)``, likewise for SMS.
+            Both, if not given, are the attributes of these names of ``do_request``, as a ``UIARequest`` has them.
         busy_changed: called with True before each foreground request and with False after it.
+        wait_changed: called with a ``Wait`` at the beginning of each wait and about every second, and with None at its
+            end; not given, the attribute of that name of ``start_auth_stage``, if it has one.
+        state_changed: called with ``get_resume_state()`` before each request is sent, and whenever it has changed: the
+            one place to save it.
         id_server: the identity server that made the sids, if the homeserver did not; needs ``id_access_token``.
         id_access_token: the access token for ``id_server``.
         max_attempts: how many wrong answers to one stage an attempt allows; None for no limit.
-        poll_interval: seconds from one poll to the next.
-        poll_timeout: seconds of waiting that an attempt allows for one stage; None waits for ever. The time that
-            callbacks take does not count.
+        poll_interval: seconds from one poll to the next, more than 0; an attribute, to be set between attempts.
+        poll_timeout: seconds of waiting that an attempt allows for one stage; None waits for ever, 0 polls once. The
+            time that callbacks take does not count. An attribute, to be set between attempts.
         retry: how a request is repeated after trouble and rate limits; None never repeats one.
 
     Raises:
@@ -83,7 +98,7 @@ class InteractiveAuth(Generic[T]):
 
     def __init__(
         self,
-        do_request: DoRequest[T],
+        do_request: DoRequest[T_co],
         start_auth_stage: StartAuthStage | Mapping[str, StartAuthStage],
         *,
         auth_data: Mapping[str, Any] | None = None,
@@ -98,6 +113,9 @@ class InteractiveAuth(Generic[T]):
         busy_changed: BusyChanged | None = None,
         id_server: str | None = None,
         id_access_token: str | None = None,
+        wait_changed: WaitChanged | None = None,
+        state_changed: StateChanged | None = None,
+        progress: Mapping[str, Any] | None = None,
         max_attempts: int | None = 3,
         poll_interval: float = 2.0,
         poll_timeout: float | None = 300.0,
@@ -105,49 +123,73 @@ class InteractiveAuth(Generic[T]):
     ) -> None:
         check_function("do_request", do_request)
         handlers = check_handlers(start_auth_stage)
+        # What a request or a mapping of callbacks brings along need not be named again.
+        request_email_token = request_email_token or getattr(do_request, "request_email_token", None)
+        request_msisdn_token = request_msisdn_token or getattr(do_request, "request_msisdn_token", None)
+        wait_changed = wait_changed or getattr(start_auth_stage, "wait_changed", None)
         for name, function in (
             ("request_email_token", request_email_token),
             ("request_msisdn_token", request_msisdn_token),
             ("busy_changed", busy_changed),
+            ("wait_changed", wait_changed),
+            ("state_changed", state_changed),
         ):
             check_function(name, function, optional=True)
-        identity = {"id_server": id_server, "id_access_token": id_access_token}
-        identity_server = {name: text for name, value in identity.items() if (text := check_text(name, value))}
-        if len(identity_server) == 1:
-            raise ValueError("id_server and id_access_token must be given both or neither")
         if retry is not None and not isinstance(retry, RetryPolicy):
             raise type_error("retry", "a RetryPolicy or None", retry)
-        email, phone = check_inputs(inputs)
-        email_threepid = Threepid(AuthType.EMAIL, email, check_text("email_sid", email_sid), request_email_token)
-        phone_threepid = Threepid(AuthType.MSISDN, phone, check_text("msisdn_sid", msisdn_sid), request_msisdn_token)
-        self._shared = Shared(
-            do_request=do_request,
+        self._options = Options(
             handlers=handlers,
             supported=check_supported(supported_stages, handlers),
-            threepids={AuthType.EMAIL: email_threepid, AuthType.MSISDN: phone_threepid},
-            identity_server=identity_server,
-            secret=check_client_secret(client_secret) or make_client_secret(),
             busy_changed=busy_changed,
             max_attempts=check_max_attempts(max_attempts),
-            poll_interval=check_seconds("poll_interval", poll_interval),
-            poll_timeout=None if poll_timeout is None else check_seconds("poll_timeout", poll_timeout),
+            poll_interval=_check_interval(poll_interval),
+            poll_timeout=_check_timeout(poll_timeout),
             retry=retry,
         )
-        self._take_over(check_mapping("auth_data", {} if auth_data is None else auth_data))
+        email, phone = check_inputs(inputs)
+        self._handover = Handover(wait_changed)
+        self._conversation = Conversation(
+            do_request,
+            self._handover,
+            {
+                AuthType.EMAIL: Threepid(
+                    AuthType.EMAIL, email, check_text("email_sid", email_sid), request_email_token
+                ),
+                AuthType.MSISDN: Threepid(
+                    AuthType.MSISDN, phone, check_text("msisdn_sid", msisdn_sid), request_msisdn_token
+                ),
+            },
+            check_client_secret(client_secret) or make_client_secret(),
+            check_identity_server(id_server, id_access_token),
+            retry,
+            state_changed,
+        )
+        session = self._conversation.session
+        session.merge(check_mapping("auth_data", {} if auth_data is None else auth_data))
         session_id = check_text("session_id", session_id)
         if session_id is not None:
-            self._shared.session.session = session_id
+            session.enter(session_id)
+        self._conversation.restore(check_mapping("progress", {} if progress is None else progress))
 
-    def _take_over(self, auth_data: Mapping[str, Any]) -> None:
-        """Start from an earlier 401, or from a saved state."""
-        self._shared.session.merge(auth_data)
-        saved = auth_data.get(_RESUME_KEY)
-        if isinstance(saved, Mapping):
-            self._shared.session.restore(saved)
-            for threepid in self._shared.threepids.values():
-                threepid.restore(saved.get(threepid.stage))
+    @property
+    def poll_interval(self) -> float:
+        """Seconds from one poll to the next; a running attempt keeps the one that it has begun with."""
+        return self._options.poll_interval
 
-    def attempt_auth(self) -> T:
+    @poll_interval.setter
+    def poll_interval(self, value: float) -> None:
+        self._options = self._options._replace(poll_interval=_check_interval(value))
+
+    @property
+    def poll_timeout(self) -> float | None:
+        """Seconds of waiting that an attempt allows for one stage, None for no end; as ``poll_interval``."""
+        return self._options.poll_timeout
+
+    @poll_timeout.setter
+    def poll_timeout(self, value: float | None) -> None:
+        self._options = self._options._replace(poll_timeout=_check_timeout(value))
+
+    def attempt_auth(self) -> T_co:
         """Send the request until it succeeds, and return the response.
 
         After any error, a timeout, ``cancel()`` or Ctrl-C it may be called again, and goes on in the same session.
@@ -165,8 +207,15 @@ class InteractiveAuth(Generic[T]):
             RuntimeError: an attempt is running already, or the request has succeeded.
             Exception: whatever a callback raised, unchanged.
         """
-        with self._shared.handover.attempt():
-            return Attempt(self._shared).run()
+        try:
+            self._handover.run(Attempt(self, self._options, self._conversation, self._handover).run)
+            response = self._conversation.response
+        except BaseException as error:
+            forget_frames(error)
+            raise
+        # Nothing is called from here on, so no Ctrl-C can come between.
+        self._handover.delivered = True
+        return response
 
     def submit_auth_dict(self, auth_data: Mapping[str, Any], background: bool = False) -> None:
         """Hand an auth dict to the running attempt, which sends it; this returns at once.
@@ -178,33 +227,35 @@ class InteractiveAuth(Generic[T]):
             background: whether a refusal is only logged, and the attempt goes on waiting.
 
         Raises:
-            TypeError: ``auth_data`` is no mapping.
+            TypeError: ``auth_data`` is not a mapping.
+            ValueError: it has no ``type``, and more than a ``session``.
             RuntimeError: no attempt is running, or the dict submitted before is still unsent.
         """
-        self._shared.handover.submit(Submission(dict(check_mapping("auth_data", auth_data)), bool(background)))
+        answer = check_answer(auth_data, self._conversation.stage, "auth_data")
+        self._handover.submit(Submission(answer, bool(background)))
 
     def poll(self) -> None:
         """Have a waiting attempt ask the server at once whether the stage is done; without an attempt, do nothing."""
-        self._shared.handover.ask_poll()
+        self._handover.ask_poll()
 
     def cancel(self) -> None:
         """End the running attempt with ``AuthCancelledError``; without one, do nothing.
 
         A waiting attempt ends at once, a request on its way is awaited: if it succeeds, its response is returned.
         """
-        self._shared.handover.cancel()
+        self._handover.cancel()
 
     def get_session_id(self) -> str | None:
         """Return the UIA session's id, None as long as the server gave none."""
-        return self._shared.session.session
+        return self._conversation.session.id
 
     def get_client_secret(self) -> str:
         """Return the secret that the email and SMS tokens are bound to."""
-        return self._shared.secret
+        return self._conversation.client_secret
 
     def get_email_sid(self) -> str | None:
         """Return the sid of the last email token request, None if there was none."""
-        return self._shared.threepids[AuthType.EMAIL].sid
+        return self._conversation.threepids[AuthType.EMAIL].sid
 
     def set_email_sid(self, sid: str) -> None:
         """Use the sid of an email token request made elsewhere, with the same client secret.
@@ -213,11 +264,11 @@ class InteractiveAuth(Generic[T]):
             TypeError: ``sid`` is no str.
             ValueError: ``sid`` is empty.
         """
-        self._shared.threepids[AuthType.EMAIL].sid = check_required_text("sid", sid)
+        self._conversation.threepids[AuthType.EMAIL].use(check_required_text("sid", sid))
 
     def get_msisdn_sid(self) -> str | None:
         """Return the sid of the last SMS token request, None if there was none."""
-        return self._shared.threepids[AuthType.MSISDN].sid
+        return self._conversation.threepids[AuthType.MSISDN].sid
 
     def set_msisdn_sid(self, sid: str) -> None:
         """Use the sid of an SMS token request made elsewhere, with the same client secret.
@@ -226,15 +277,15 @@ class InteractiveAuth(Generic[T]):
             TypeError: ``sid`` is no str.
             ValueError: ``sid`` is empty.
         """
-        self._shared.threepids[AuthType.MSISDN].sid = check_required_text("sid", sid)
+        self._conversation.threepids[AuthType.MSISDN].use(check_required_text("sid", sid))
 
     def get_stage_params(self, login_type: str) -> dict[str, Any] | None:
         """Return a copy of what the server said about a stage (its ``params``), None if it said nothing."""
-        return self._shared.stage_params(check_required_text("login_type", login_type))
+        return self._conversation.stage_params(check_required_text("login_type", login_type))
 
     def get_chosen_flow(self) -> Flow | None:
         """Return the flow that is being walked, None before one was chosen."""
-        chosen = self._shared.session.chosen
+        chosen = self._conversation.session.chosen
         return None if chosen is None else {"stages": list(chosen)}
 
     def request_email_token(self, email: str | None = None) -> None:
@@ -250,11 +301,11 @@ class InteractiveAuth(Generic[T]):
             ServerProtocolError: the answer has no usable sid.
             AuthCancelledError: ``cancel()`` was called while this waited to ask again.
         """
-        threepid = self._shared.threepids[AuthType.EMAIL]
+        threepid = self._conversation.threepids[AuthType.EMAIL]
         address = threepid.address if email is None else (check_required_text("email", email),)
         if address is None:
             raise ValueError("email must be given, since inputs had no email_address")
-        self._shared.request_token(threepid, address)
+        self._request_token(threepid, address)
 
     def request_msisdn_token(self, country: str | None = None, phone_number: str | None = None) -> None:
         """Have the SMS sent, or sent again; repeated after trouble as ``retry`` allows.
@@ -265,20 +316,20 @@ class InteractiveAuth(Generic[T]):
 
         Raises:
             RuntimeError: the constructor was given no ``request_msisdn_token``.
-            ValueError: no number is known, or only half of one was given.
+            ValueError: no number is known, only half of one was given, or ``country`` is not a country.
             MatrixError: the server refused, for example because the number is in use.
             ServerProtocolError: the answer has no usable sid.
             AuthCancelledError: ``cancel()`` was called while this waited to ask again.
         """
-        threepid = self._shared.threepids[AuthType.MSISDN]
+        threepid = self._conversation.threepids[AuthType.MSISDN]
         address = threepid.address
         if country is not None or phone_number is not None:
             if country is None or phone_number is None:
                 raise ValueError("country and phone_number must be given both or neither")
-            address = (check_required_text("country", country), check_required_text("phone_number", phone_number))
+            address = (check_country("country", country), check_required_text("phone_number", phone_number))
         if address is None:
             raise ValueError("country and phone_number must be given, since inputs had no phone number")
-        self._shared.request_token(threepid, address)
+        self._request_token(threepid, address)
 
     def get_resume_state(self) -> ResumeState:
         """Return all that another InteractiveAuth needs to go on, in another process or after a crash.
@@ -287,27 +338,19 @@ class InteractiveAuth(Generic[T]):
             A JSON-able dict, to be passed as ``InteractiveAuth(do_request, start_auth_stage, **state)``. It holds
             the session's secrets, though no password.
         """
-        shared, session = self._shared, self._shared.session
-        auth_data: dict[str, Any] = {}
-        if session.flows:
-            auth_data["flows"] = [{"stages": list(flow)} for flow in session.flows]
-            auth_data["params"] = plain(session.params)
-            auth_data["completed"] = list(session.completed)
-        # A token may be requested by hand before the server has offered any flow.
-        extras = {str(stage): threepid.save() for stage, threepid in shared.threepids.items() if threepid.send_attempt}
-        if session.flows or extras:
-            auth_data[_RESUME_KEY] = {**session.save(), **extras}
-        inputs: Inputs = {}
-        email, phone = shared.threepids[AuthType.EMAIL], shared.threepids[AuthType.MSISDN]
-        if email.address:
-            inputs["email_address"] = email.address[0]
-        if phone.address:
-            inputs["phone_country"], inputs["phone_number"] = phone.address
-        return {
-            "auth_data": auth_data or None,
-            "inputs": inputs,
-            "session_id": session.session,
-            "client_secret": shared.secret,
-            "email_sid": email.sid,
-            "msisdn_sid": phone.sid,
-        }
+        return self._conversation.resume_state()
+
+    def _request_token(self, threepid: Threepid, address: tuple[str, ...]) -> None:
+        try:
+            self._conversation.request_token(threepid, address)
+        except BaseException as error:
+            forget_frames(error)
+            raise
+
+
+def _check_interval(value: object) -> float:
+    return check_seconds("poll_interval", value, zero=False)
+
+
+def _check_timeout(value: object) -> float | None:
+    return None if value is None else check_seconds("poll_timeout", value)

@@ -1,154 +1,121 @@
-"""What all attempts of one InteractiveAuth share, and the sending of single requests.
+"""The conversation with the server: what was said in it so far, what was secret, and the sending of one request.
 
-What must not be here: the loop, the choice of flows, the waiting for a stage.
+What must not be here: the loop, the choice of flows, waiting for a stage, and what never changes (``options``).
 """
 
 from __future__ import annotations
 
-import math
+import hashlib
+import json
+import logging
 from collections.abc import Mapping
-from contextlib import ExitStack
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
-from .._errors import MatrixError
-from .._text import plain
-from .._types import BusyChanged, DoRequest, RetryPolicy
+from .._errors import InteractiveAuthError, MatrixError
+from .._text import plain, printable
+from .._types import AuthType, DoRequest, Inputs, ResumeState, RetryPolicy, StateChanged
 from .handover import Handover
-from .options import Handlers
-from .replies import FAILURES, Reply, classify_failure
+from .replies import FAILURES, Reply, classify_failure, refuse_misuse, wait_reason
 from .retry import Retries
 from .session import UIASession
 from .threepid import Threepid
 
 T = TypeVar("T")
 
+_log = logging.getLogger("interactive_auth")
+_log.addHandler(logging.NullHandler())
+
 #: As many of the last submissions are kept out of the text of errors.
-_MOST_SUBMITTED = 32
-#: Seconds from one sign of life of a wait to the next.
-_SHOW_EVERY = 1.0
+_MOST_SENT = 32
+_OAUTH = frozenset({AuthType.OAUTH, AuthType.UNSTABLE_OAUTH})
+#: Characters of a fingerprint: enough to tell two secrets apart, too few to find one out.
+_FINGERPRINT = 4
 
 
-class WaitLine(Protocol):
-    """What shows a person that a wait goes on."""
+class Conversation(Generic[T]):
+    """What all attempts of one InteractiveAuth have to do with the server.
 
-    def show(self, left: float | None, *, retrying: bool) -> None:
-        """Show how long the wait may last: at its beginning, and every second.
-
-        Args:
-            left: the seconds left, None if it has no end.
-            retrying: whether it is a wait before the same is sent again, and not one for the stage.
-        """
-        ...
-
-    def end(self) -> None:
-        """Be done with it: the wait is over."""
-        ...
-
-
-class Shared(Generic[T]):
-    """The checked arguments of an InteractiveAuth, and the state that outlives an attempt.
+    Args:
+        do_request: sends the request once.
+        handover: where to wait before a token request is repeated.
+        threepids: the email address and the phone number, by the stage that each completes.
+        client_secret: the secret that their tokens are bound to.
+        identity_server: ``id_server`` and ``id_access_token``, or empty.
+        retry: how a token request is repeated.
+        state_changed: is given the state to resume from before each request, and whenever it has changed.
 
     Attributes:
-        threepids: the email address and the phone number, by the stage that each completes.
-        identity_server: ``id_server`` and ``id_access_token``, or empty.
-        secret: the client secret.
-        response: the response, in a list of its own since it may be anything; empty before the success.
-        failure: the last answer that was no success; empty when none is needed any more. No function may give it a
-            name of its own: the traceback leads to the function's frame, which would keep the answer, of many
-            megabytes perhaps, until the garbage collector comes.
-        wait_line: shows the waits of the stage that is being done to a person, None if nobody cares.
-        after_stage: what a stage's callback wants to be done when the stage is over, however it ends.
+        session: what the server has said.
+        stage: the stage that is being done, None if none is.
     """
 
     def __init__(
         self,
-        *,
         do_request: DoRequest[T],
-        handlers: Handlers,
-        supported: frozenset[str] | None,
+        handover: Handover,
         threepids: dict[str, Threepid],
-        identity_server: dict[str, str],
-        secret: str,
-        busy_changed: BusyChanged | None,
-        max_attempts: int | None,
-        poll_interval: float,
-        poll_timeout: float | None,
+        client_secret: str,
+        identity_server: Mapping[str, str],
         retry: RetryPolicy | None,
+        state_changed: StateChanged | None,
     ) -> None:
-        self.do_request = do_request
-        self.handlers = handlers
-        self.supported = supported
-        self.threepids = threepids
-        self.identity_server = identity_server
-        self.secret = secret
-        self.busy_changed = busy_changed
-        self.max_attempts = max_attempts
-        self.poll_interval = poll_interval
-        self.poll_timeout = poll_timeout
-        self.retry = retry
         self.session = UIASession()
-        self.handover = Handover()
-        self.response: list[T] = []
-        self.failure: list[Exception] = []
+        self.threepids = threepids
+        self.client_secret = client_secret
+        self.stage: str | None = None
+        self._do_request = do_request
+        self._handover = handover
+        self._identity_server = identity_server
+        self._retry = retry
+        self._state_changed = state_changed
+        self._saved = ""
+        self._responses: list[T] = []
+        self._failure: Exception | None = None
+        self._known_once: dict[str, list[str]] = {}
         # A server may quote at any time what it was sent at any other. A UIARequest knows its body's secrets.
-        self._hidden: tuple[object, ...] = (getattr(do_request, "_secrets", None),)
+        self._hidden: tuple[object, ...] = (
+            client_secret,
+            identity_server.get("id_access_token"),
+            getattr(do_request, "_secrets", None),
+        )
         # Replaced as a whole, since other threads may look at it.
-        self._submitted: tuple[dict[str, Any], ...] = ()
-        self.wait_line: WaitLine | None = None
-        self.after_stage = ExitStack()
+        self._sent: tuple[object, ...] = ()
 
-    def show_wait(self, left: float | None, *, retrying: bool = False) -> float:
-        """Show that a wait goes on, if anybody cares, and return when that is due again."""
-        if self.wait_line is None:
-            return math.inf
-        due = self.handover.clock.monotonic() + _SHOW_EVERY
-        self.wait_line.show(left, retrying=retrying)
-        return due
+    # What came of it
 
-    def end_wait(self) -> None:
-        """Show that a wait is over."""
-        if self.wait_line is not None:
-            self.wait_line.end()
-
-    def pause(self, seconds: float) -> None:
-        """Wait before the same is sent again, whatever is submitted meanwhile.
+    def has_succeeded(self) -> bool:
+        """Return whether the request has succeeded.
 
         Raises:
-            AuthCancelledError: the attempt was cancelled.
+            TypeError: what do_request returned cannot be the response of a success.
         """
-        if self.wait_line is None or seconds <= _SHOW_EVERY:
-            self.handover.pause(seconds)
-            return
-        clock = self.handover.clock
-        until = clock.monotonic() + seconds
+        if not self._responses:
+            return False
         try:
-            while (left := until - clock.monotonic()) > 0:
-                self.show_wait(left, retrying=True)
-                self.handover.pause(min(left, _SHOW_EVERY))
-        finally:
-            self.end_wait()
+            refuse_misuse(self._responses[0])
+        except TypeError:
+            self._responses.clear()
+            raise
+        return True
 
-    def session_auth(self) -> dict[str, Any] | None:
-        """Return the auth dict that only names the session, None if there is none to name."""
-        return {"session": self.session.session} if self.session.session else None
+    @property
+    def response(self) -> T:
+        """The response of the success."""
+        return self._responses[0]
 
-    def with_session(self, auth: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a copy of ``auth`` that names the session, unless it names one of its own."""
-        named = dict(auth)
-        if named.get("session") is None:
-            named.pop("session", None)
-            named.update(self.session_auth() or {})
-        self._remember(named)
-        return named
+    @property
+    def failure(self) -> Exception:
+        """The last answer that was not a success."""
+        assert self._failure is not None
+        return self._failure
 
-    def also_sent(self, secret: str) -> None:
-        """Keep what a callback has sent by itself out of the text of what is answered."""
-        self._remember({"secret": secret})
+    def forget_failure(self) -> None:
+        """Let go of the last answer: its attempt is over."""
+        self._failure = None
 
-    def _remember(self, auth: dict[str, Any]) -> None:
-        self._submitted = (*self._submitted, auth)[-_MOST_SUBMITTED:]
+    # Sending
 
-    def exchange(self, auth: dict[str, Any] | None, submitted: str | None) -> Reply:
+    def send(self, auth: Mapping[str, Any] | None, submitted: str | None = None) -> Reply:
         """Send the request once, and take over what it is answered.
 
         Args:
@@ -157,24 +124,127 @@ class Shared(Generic[T]):
 
         Returns:
             What the answer means. It is the ``failure`` unless it is a success.
-        """
-        try:
-            # A copy: a do_request that changes its argument must not change what is sent again. An empty dict says
-            # nothing, and the Conduit family refuses it.
-            self.response.append(self.do_request(dict(auth) if auth else None))
-        except FAILURES as failure:
-            self.conceal(failure)
-            self.failure[:] = [failure]
-            with_session = auth is not None and "session" in auth
-            return self.session.receive(failure, submitted, with_session=with_session)
-        self.handover.succeed()
-        return Reply.SUCCESS
 
-    def conceal(self, error: Exception) -> None:
+        Raises:
+            TypeError: what do_request returned cannot be the response of a success.
+        """
+        self.save_state(anyway=True)
+        _log.debug("sending the request with %s", _auth_for_a_log(auth))
+        # A copy: a do_request that changes its argument must not change what is sent again. An empty dict says nothing,
+        # and the Conduit family refuses it.
+        sent = dict(auth) if auth else None
+        try:
+            # extend() takes what map() calls for without an instruction between, at which Ctrl-C could lose a success.
+            self._responses.extend(map(self._do_request, (sent,)))
+        except FAILURES as failure:
+            self._note(failure)
+        if self.has_succeeded():
+            self._handover.succeed()
+            self.session.succeed()
+            self._failure = None
+            _log.debug("the request has succeeded")
+            return Reply.SUCCESS
+        before, done = self.session.id, self.session.completed
+        with_session = auth is not None and "session" in auth
+        reply = self.session.receive(self.failure, submitted, with_session=with_session)
+        if before is not None and self.session.id != before:
+            self._drop_spent(done)
+        self.save_state()
+        return reply
+
+    def _note(self, failure: Exception) -> None:
+        # An answer is data from here on. Its traceback would keep the frames that it went through, and what they hold.
+        failure.__traceback__ = None
+        self.conceal(failure)
+        self._failure = failure
+        _log.debug("the answer is %s", for_a_log(failure))
+
+    def start_over(self) -> None:
+        """Drop the session, which the server no longer knows."""
+        done = self.session.completed
+        self.session.forget()
+        self._drop_spent(done)
+
+    def _drop_spent(self, done: Mapping[str, None]) -> None:
+        """Drop the sids that have completed a stage: servers take a validation once."""
+        for stage, threepid in self.threepids.items():
+            if stage in done:
+                threepid.use(None)
+
+    def to_submit(self, auth: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is sent for an auth dict of a callback's, with the session; what it holds is kept secret."""
+        named = self.session.named(auth)
+        creds = named.get("threepid_creds")
+        if self._identity_server and named.get("type") in self.threepids and isinstance(creds, Mapping):
+            named["threepid_creds"] = {**self._identity_server, **creds}
+        self.hide(named)
+        return named
+
+    def to_poll(self, stage: str) -> dict[str, Any] | None:
+        """Return the auth dict that asks whether a stage is done, None without a session to ask about."""
+        session = self.session.auth()
+        if session is None:
+            return None
+        if stage in _OAUTH:
+            # The specification asks for the session alone; Continuwuity wants the type beside it.
+            return {"type": str(AuthType.OAUTH), **session}
+        threepid = self.threepids.get(stage)
+        if threepid is not None and threepid.sid is not None:
+            auth = threepid.auth(self.client_secret)
+            auth["threepid_creds"].update(self._identity_server)
+            return {**auth, **session}
+        return session
+
+    def request_token(self, threepid: Threepid, address: tuple[str, ...]) -> None:
+        """Ask the server to send a mail or an SMS, again after trouble as the retry policy allows.
+
+        Raises:
+            RuntimeError: the caller gave no way to ask for a token.
+            AuthCancelledError: ``cancel()`` was called while waiting to ask again.
+            ServerProtocolError: the answer has no usable sid.
+            Exception: whatever else the token request raised.
+        """
+        if threepid.request is None:
+            raise RuntimeError(f"there is no token request for {threepid.stage}: give one to the constructor")
+        since = self._handover.cancels()
+        with Retries(self._retry) as retries:
+            while True:
+                self.save_state(anyway=True)
+                # The same number on a repetition: a server that has sent the mail already does not send it twice.
+                arguments = (*address, self.client_secret, threepid.send_attempt + 1, self.session.id)
+                try:
+                    reply = threepid.request(*arguments)
+                except FAILURES as failure:
+                    failure.__traceback__ = None
+                    self.conceal(failure)
+                    error = failure
+                else:
+                    threepid.accept(reply, address)
+                    _log.info("a message for %s was requested", threepid.stage)
+                    self.save_state()
+                    self._handover.raise_if_cancelled(since)
+                    return
+                _log.debug("the token request for %s is answered %s", threepid.stage, for_a_log(error))
+                meaning = classify_failure(error)
+                wait = retries.wait_after(meaning, error)
+                self._handover.pause(self.stage, wait, wait_reason(meaning), since)
+
+    # What was secret
+
+    def hide(self, *secrets: object) -> None:
+        """Keep what is sent, strings or auth dicts, out of the text of whatever is answered from now on."""
+        self._sent = (*self._sent, *secrets)[-_MOST_SENT:]
+
+    def secrets(self) -> tuple[object, ...]:
+        """Return what was sent, and must not come to light."""
+        return (self.session.id, *self._hidden, *self._sent)
+
+    def conceal(self, error: BaseException) -> None:
         """Keep what was sent out of the text of what was answered."""
         if isinstance(error, MatrixError):
-            id_token = self.identity_server.get("id_access_token")
-            error._conceal(self.session.session, self.secret, id_token, *self._hidden, *self._submitted)
+            error._conceal(*self.secrets())
+
+    # What is known
 
     def stage_params(self, stage: str) -> dict[str, Any] | None:
         """Return what is known about a stage beforehand, None if nothing is: a copy, the caller's to change."""
@@ -185,28 +255,76 @@ class Shared(Generic[T]):
             return {**(known or {}), "submit_url": threepid.submit_url}
         return known
 
-    def request_token(self, threepid: Threepid, address: tuple[str, ...]) -> None:
-        """Ask the server to send a mail or an SMS, again after trouble as the retry policy allows.
+    def is_first_time(self, stage: str, what: str) -> bool:
+        """Note that a callback does something once in a session, and return whether it is the first time.
 
-        Raises:
-            RuntimeError: the caller gave no way to ask for a token.
-            AuthCancelledError: the attempt was cancelled while waiting to ask again.
-            ServerProtocolError: the answer has no usable sid.
-            Exception: whatever else the token request raised.
+        Args:
+            stage: the stage's type.
+            what: what is done, for example the secret that is sent.
         """
-        if threepid.request is None:
-            raise RuntimeError(f"there is no token request for {threepid.stage}: give one to the constructor")
-        with Retries(self.retry) as retries:
-            while True:
-                # The same number on a repetition: a server that has sent the mail already does not send it twice.
-                arguments = (*address, self.secret, threepid.send_attempt + 1, self.session.session)
-                try:
-                    reply = threepid.request(*arguments)
-                except FAILURES as failure:
-                    error = failure
-                else:
-                    threepid.accept(reply, address)
-                    self.handover.check()
-                    return
-                self.conceal(error)
-                self.pause(retries.wait_after(classify_failure(error), error))
+        mark = hashlib.sha256(f"{self.client_secret} {what}".encode()).hexdigest()[:_FINGERPRINT]
+        known = self._known_once.setdefault(stage, [])
+        if mark in known:
+            return False
+        known.append(mark)
+        return True
+
+    # Going on in another process
+
+    def save_state(self, *, anyway: bool = False) -> None:
+        """Hand the state to whoever saves it, if it has changed.
+
+        Args:
+            anyway: whether a request is about to be sent, so that nothing must be left unsaved.
+        """
+        if self._state_changed is None:
+            return
+        state = self.resume_state()
+        text = json.dumps(state)
+        if anyway or text != self._saved:
+            self._state_changed(state)
+            self._saved = text
+
+    def resume_state(self) -> ResumeState:
+        """Return all that another InteractiveAuth needs to go on."""
+        email, phone = self.threepids[AuthType.EMAIL], self.threepids[AuthType.MSISDN]
+        progress = self.session.save()
+        progress.update({str(stage): each.save() for stage, each in self.threepids.items() if each.send_attempt})
+        if self._known_once:
+            progress["once"] = {stage: list(marks) for stage, marks in self._known_once.items()}
+        inputs: Inputs = {}
+        if email.address:
+            inputs["email_address"] = email.address[0]
+        if phone.address:
+            inputs["phone_country"], inputs["phone_number"] = phone.address
+        return {
+            "auth_data": self.session.saved_body() or None,
+            "inputs": inputs,
+            "session_id": self.session.id,
+            "client_secret": self.client_secret,
+            "email_sid": email.sid,
+            "msisdn_sid": phone.sid,
+            "progress": progress,
+        }
+
+    def restore(self, progress: Mapping[str, Any]) -> None:
+        """Take over the ``progress`` of a saved state; unknown and wrong parts count as nothing."""
+        self.session.restore(progress)
+        for stage, threepid in self.threepids.items():
+            threepid.restore(progress.get(str(stage)))
+        once = progress.get("once")
+        for stage, marks in once.items() if isinstance(once, Mapping) else ():
+            if isinstance(stage, str) and isinstance(marks, list):
+                self._known_once[stage] = [mark for mark in marks if isinstance(mark, str)]
+
+
+def for_a_log(error: BaseException | None) -> str:
+    """Return the text of an answer; that of another library's error may hold what was sent, so only its name."""
+    return str(error) if isinstance(error, InteractiveAuthError) else type(error).__name__
+
+
+def _auth_for_a_log(auth: Mapping[str, Any] | None) -> str:
+    if not auth:
+        return "no auth"
+    kind = auth.get("type")
+    return "the session alone" if kind is None else f"auth of the type {printable(kind, 100)}"

@@ -1,21 +1,52 @@
 """The hand-over between the thread that runs an attempt and all others: submissions, polls, cancelling, waiting.
 
-What must not be here: anything about stages or replies. All blocking of the library happens in this room, on one
-condition, so that ``cancel()`` and Ctrl-C end every kind of wait at once.
+What must not be here: anything about stages or replies. All blocking of the library happens in this room, on bells that
+``cancel()`` rings, so that it and Ctrl-C end every kind of wait at once.
+
+Ctrl-C may come between any two instructions of Python, so nothing here relies on a ``finally`` having been entered:
+
+- Whether an attempt runs is not noted but seen: it is the body of a generator, and the interpreter knows whether one is
+  being executed.
+- Locks are those of C, by ``with`` alone, which takes and releases them without an instruction between. A
+  ``threading.Condition`` is written in Python, and an interrupt may leave its lock held.
 """
 
 from __future__ import annotations
 
+import math
+import queue
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from dataclasses import replace
+from types import GeneratorType
+from typing import Any, ClassVar, NamedTuple, cast
 
 from .._errors import AuthCancelledError
+from .._types import Wait, WaitChanged, WaitReason
 
 #: Seconds. Where the system's waits are deaf to Ctrl-C, as on Windows, it is heard between them.
 _LONGEST_WAIT = 0.1
+#: Seconds from one sign of life of a wait to the next.
+_SHOW_EVERY = 1.0
+
+
+class Bell:
+    """Wakes one waiting thread, now or at its next wait."""
+
+    def __init__(self) -> None:
+        self._rung: queue.SimpleQueue[None] = queue.SimpleQueue()  # written in C, its waits included
+
+    def ring(self) -> None:
+        """End the wait that is on, or the next one."""
+        if self._rung.empty():
+            self._rung.put(None)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until the bell is rung, for at most ``seconds``."""
+        with suppress(queue.Empty):
+            self._rung.get(timeout=seconds)
 
 
 class Clock:
@@ -25,9 +56,9 @@ class Clock:
         """Return seconds that never run backwards."""
         return time.monotonic()
 
-    def wait(self, condition: threading.Condition, seconds: float) -> None:
-        """Wait, with the condition's lock held, until notified, or for a while of at most ``seconds``."""
-        condition.wait(min(seconds, _LONGEST_WAIT))
+    def wait(self, bell: Bell, seconds: float) -> None:
+        """Wait until the bell is rung, or for a while of at most ``seconds``."""
+        bell.wait(min(seconds, _LONGEST_WAIT))
 
 
 class Submission(NamedTuple):
@@ -38,46 +69,70 @@ class Submission(NamedTuple):
 
 
 class Handover:
-    """One attempt's mailbox: at most one unsent submission, a request for a poll, a request to stop."""
+    """One attempt's mailbox: at most one unsent submission, a request for a poll, a request to stop.
+
+    Args:
+        wait_changed: is shown how each wait goes on; None if nobody cares.
+    """
 
     #: Replaced as a whole by tests, so that waiting takes no time.
     clock: ClassVar[Clock] = Clock()
 
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._running = False
+    def __init__(self, wait_changed: WaitChanged | None = None) -> None:
+        self._lock = threading.Lock()
+        self._bells: dict[int, Bell] = {}
+        self._wait_changed = wait_changed
+        self._attempt: GeneratorType[None, None, None] | None = None
+        self._thread = 0
         self._succeeded = False
-        self._delivered = False
         self._submission: Submission | None = None
         self._poll = False
-        self._cancelled = False
+        self._cancels = 0
+        self._cancels_before = 0
+        self._show_at = -math.inf
+        #: Whether a response was given to the caller; set by whoever does so, with the last instruction but one.
+        self.delivered = False
 
-    @contextmanager
-    def attempt(self) -> Iterator[None]:
-        """Hold the right to run the attempt; whatever ends it, another one may follow, unless it returned a response.
+    def run(self, attempt: Callable[[], None]) -> None:
+        """Run an attempt; whatever ends it, another one may follow, unless a response was delivered.
 
         Raises:
             RuntimeError: an attempt is running already, or one has succeeded.
+            BaseException: what ``attempt`` raised.
         """
-        with self._changed:
-            if self._delivered:
+        itself: list[GeneratorType[None, None, None]] = []
+        stopped: list[StopIteration] = []
+        steps = self._steps(attempt, itself, stopped)
+        itself.append(cast("GeneratorType[None, None, None]", steps))
+        next(steps, None)
+        if stopped:
+            raise stopped.pop()
+
+    def _steps(
+        self, attempt: Callable[[], None], itself: list[GeneratorType[None, None, None]], stopped: list[StopIteration]
+    ) -> Generator[None, None, None]:
+        with self._lock:
+            if self.delivered:
                 raise RuntimeError("the request has succeeded already; make a new InteractiveAuth for another one")
-            if self._running:
+            if self._running():
                 raise RuntimeError("attempt_auth() is running already, in this thread or in another one")
-            self._running = True
+            self._thread = threading.get_ident()
+            self._submission = None
+            self._poll = False
+            self._cancels_before = self._cancels
+            self._attempt = itself.pop()
         try:
-            yield
-            self._delivered = True
-        finally:
-            with self._changed:
-                self._running = False
-                self._submission = None
-                self._poll = self._cancelled = False
+            attempt()
+        except StopIteration as error:  # a callback's own, which a generator would turn into a RuntimeError
+            stopped.append(error)
+        yield from ()
+
+    def _running(self) -> bool:
+        return self._attempt is not None and self._attempt.gi_running
 
     def succeed(self) -> None:
         """Note that the server has acted: from here on nothing more is sent."""
-        with self._changed:
-            self._succeeded = True
+        self._succeeded = True
 
     def submit(self, submission: Submission) -> None:
         """Hand over what is to be sent next; after success it is dropped, since a poll may have won the race.
@@ -85,19 +140,19 @@ class Handover:
         Raises:
             RuntimeError: no attempt runs yet, or the submission before is still unsent.
         """
-        with self._changed:
+        with self._lock:
             if self._succeeded:
                 return
-            if not self._running:
+            if not self._running():
                 raise RuntimeError("no attempt is running to submit to: call attempt_auth() first")
             if self._submission is not None:
                 raise RuntimeError("the auth dict submitted before this one has not been sent yet")
             self._submission = submission
-            self._changed.notify_all()
+        self._ring()
 
     def take_submission(self) -> Submission | None:
         """Return what is to be sent next, None if nothing was handed over; a poll asked for is then needless."""
-        with self._changed:
+        with self._lock:
             submission, self._submission = self._submission, None
             if submission is not None:
                 self._poll = False
@@ -105,51 +160,97 @@ class Handover:
 
     def ask_poll(self) -> None:
         """Ask the running attempt to poll at once; without one, do nothing."""
-        with self._changed:
-            if self._running and not self._succeeded:
-                self._poll = True
-                self._changed.notify_all()
+        if self._running() and not self._succeeded:
+            self._poll = True
+            self._ring()
 
     def take_poll(self) -> bool:
         """Return whether a poll was asked for since the last call."""
-        with self._changed:
-            asked, self._poll = self._poll, False
-            return asked
+        asked, self._poll = self._poll, False
+        return asked
 
     def cancel(self) -> None:
-        """End the running attempt at its next step; without one, do nothing."""
-        with self._changed:
-            if self._running and not self._succeeded:
-                self._cancelled = True
-                self._changed.notify_all()
+        """End the running attempt, and what waits in other threads, at the next step; else do nothing."""
+        if not self._succeeded:
+            with self._lock:
+                self._cancels += 1
+            self._ring()
 
-    def check(self) -> None:
-        """Raise AuthCancelledError if the attempt was cancelled."""
-        if self._cancelled:
+    def cancels(self) -> int:
+        """Return the number of calls of ``cancel()`` that what is done in this thread does not have to heed."""
+        in_attempt = self._running() and self._thread == threading.get_ident()
+        return self._cancels_before if in_attempt else self._cancels
+
+    def raise_if_cancelled(self, since: int | None = None) -> None:
+        """Raise AuthCancelledError if ``cancel()`` was called.
+
+        Args:
+            since: what ``cancels()`` returned when the work began; None for the beginning of the attempt.
+        """
+        if self._cancelled(since):
             raise AuthCancelledError("the authentication was cancelled; attempt_auth() goes on in the same session")
 
-    def wait(self, until: float) -> None:
+    def _cancelled(self, since: int | None) -> bool:
+        return self._cancels != (self._cancels_before if since is None else since)
+
+    def wait(self, stage: str, until: float, give_up_at: float) -> None:
         """Wait for a submission, a request to poll, or the clock to reach ``until``.
+
+        Args:
+            stage: the stage that is awaited.
+            until: when something is to be done.
+            give_up_at: when the wait for the stage ends, of which this is a part; it is over with ``end_wait()``.
 
         Raises:
             AuthCancelledError: the attempt was cancelled.
         """
-        with self._changed:
-            while not (self._cancelled or self._submission or self._poll):
-                left = until - self.clock.monotonic()
-                if left <= 0:
-                    break
-                self.clock.wait(self._changed, left)
-        self.check()
+        told = Wait(stage, None, "stage")
+        self._wait(told, until, give_up_at, lambda: self._submission is not None or self._poll)
 
-    def pause(self, seconds: float) -> None:
+    def pause(self, stage: str | None, seconds: float, reason: WaitReason, since: int | None = None) -> None:
         """Wait ``seconds``, whatever is submitted meanwhile.
 
         Raises:
-            AuthCancelledError: the attempt was cancelled.
+            AuthCancelledError: ``cancel()`` was called.
         """
         until = self.clock.monotonic() + seconds
-        with self._changed:
-            while not self._cancelled and (left := until - self.clock.monotonic()) > 0:
-                self.clock.wait(self._changed, left)
-        self.check()
+        try:
+            self._wait(Wait(stage, None, reason), until, until, bool, since)
+        finally:
+            self.end_wait()
+
+    def _wait(
+        self, told: Wait, until: float, give_up_at: float, over: Callable[[], bool], since: int | None = None
+    ) -> None:
+        me = threading.get_ident()
+        listening = self._wait_changed is not None and (self._thread == me or not self._running())
+        # It is rung from here on, so that nothing is missed that comes between a look and the wait.
+        bell = self._bells.setdefault(me, Bell())
+        try:
+            while not (self._cancelled(since) or over()):
+                now = self.clock.monotonic()
+                if now >= until:
+                    break
+                if listening and now >= self._show_at:
+                    self._show(replace(told, seconds_left=None if give_up_at == math.inf else give_up_at - now))
+                else:
+                    self.clock.wait(bell, min(until, self._show_at if listening else math.inf) - now)
+        finally:
+            self._bells.pop(me, None)
+        self.raise_if_cancelled(since)
+
+    def _show(self, wait: Wait) -> None:
+        self._show_at = self.clock.monotonic() + _SHOW_EVERY
+        if self._wait_changed is not None:
+            self._wait_changed(wait)
+
+    def end_wait(self) -> None:
+        """Tell that a wait is over, if anybody was told that it had begun."""
+        if self._show_at > -math.inf:
+            self._show_at = -math.inf
+            if self._wait_changed is not None:
+                self._wait_changed(None)
+
+    def _ring(self) -> None:
+        for bell in list(self._bells.values()):
+            bell.ring()

@@ -10,8 +10,9 @@ import string
 from collections.abc import Collection, Mapping
 from typing import NamedTuple, cast
 
-from .._checks import check_function, check_mapping, check_text, type_error
-from .._types import StartAuthStage
+from .._checks import check_country, check_function, check_mapping, check_text, type_error
+from .._text import printable
+from .._types import BusyChanged, RetryPolicy, StartAuthStage
 
 _INPUTS = ("email_address", "phone_country", "phone_number")
 #: The mapping key that serves every stage not named.
@@ -35,6 +36,39 @@ class Handlers(NamedTuple):
     other: StartAuthStage | None
     handled: frozenset[str] | None
 
+    def find(self, stage: str) -> StartAuthStage:
+        """Return the callback of a stage that has one."""
+        return cast("StartAuthStage", self.by_stage.get(stage, self.other))
+
+    def source(self, stage: str) -> str:
+        """Return what the answer to a stage is called in messages."""
+        if self.handled is None and not self.by_stage and self.other is not None:
+            return f"what start_auth_stage returned for {printable(stage, 100)}"
+        key = stage if stage in self.by_stage else _ANY
+        return f"what start_auth_stage[{printable(key, 100)!r}] returned for {printable(stage, 100)}"
+
+
+class Options(NamedTuple):
+    """What an attempt obeys.
+
+    Attributes:
+        handlers: the stage callbacks.
+        supported: the stages to prefer, None for all alike.
+        busy_changed: is told when a foreground request begins and ends, None if nobody cares.
+        max_attempts: how many wrong answers to one stage are allowed, None for no limit.
+        poll_interval: seconds from one poll to the next.
+        poll_timeout: seconds of waiting for one stage, None for no end.
+        retry: how a request is repeated, None for never.
+    """
+
+    handlers: Handlers
+    supported: frozenset[str] | None
+    busy_changed: BusyChanged | None
+    max_attempts: int | None
+    poll_interval: float
+    poll_timeout: float | None
+    retry: RetryPolicy | None
+
 
 def check_max_attempts(value: object) -> int | None:
     """Return ``max_attempts``: None or 1 or more."""
@@ -56,21 +90,31 @@ def check_inputs(value: object) -> tuple[tuple[str] | None, tuple[str, str] | No
     email, country, number = (check_text(f"inputs[{key!r}]", inputs.get(key)) for key in _INPUTS)
     if (country is None) != (number is None):
         raise ValueError("inputs must have both phone_country and phone_number, or neither")
+    if country is not None:
+        check_country("inputs['phone_country']", country)
     return (email,) if email else None, (country, number) if country and number else None
+
+
+def check_identity_server(id_server: object, id_access_token: object) -> dict[str, str]:
+    """Return the identity server's name and the access token for it, which go together; {} if there is none."""
+    identity = {"id_server": id_server, "id_access_token": id_access_token}
+    given = {name: text for name, value in identity.items() if (text := check_text(name, value))}
+    if len(given) == 1:
+        raise ValueError("id_server and id_access_token must be given both or neither")
+    return given
 
 
 def check_handlers(value: object) -> Handlers:
     """Return the stage callbacks of ``start_auth_stage``: one for all stages, or a mapping by stage type."""
     if not isinstance(value, Mapping):
-        if not callable(value):
-            raise type_error("start_auth_stage", "callable, or a mapping from stage type to a callable", value)
-        check_function("start_auth_stage", value)
+        check_function("start_auth_stage", value, expected="callable, or a mapping from stage type to a callable")
         return Handlers({}, cast("StartAuthStage", value), None)
-    by_stage = dict(value)
-    for stage, handler in by_stage.items():
+    by_stage = {}
+    for stage, handler in value.items():
         if not isinstance(stage, str):
             raise type_error("each key of start_auth_stage", "a stage type (str)", stage)
         check_function(f"start_auth_stage[{str(stage)!r}]", handler)
+        by_stage[str(stage)] = handler
     other = by_stage.pop(_ANY, None)
     return Handlers(by_stage, other, None if other is not None else frozenset(by_stage))
 

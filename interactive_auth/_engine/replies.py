@@ -1,24 +1,32 @@
 """What an answer means for the loop, as far as that has nothing to do with a session.
 
 What must not be here: I/O, a clock, threads, and what the server has said before. This is the only room of the engine
-that knows requests: its exceptions are no subclasses of the built-in ones.
+that knows requests: its exceptions are no subclasses of the built-in ones, and its response is often returned by
+mistake.
 """
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from enum import Enum, auto
 
+from requests import Response as _Response
 from requests.exceptions import ChunkedEncodingError as _CutShort
 from requests.exceptions import ConnectionError as _RequestsConnectionError
 from requests.exceptions import Timeout as _RequestsTimeout
 
 from .._errors import AuthTimeoutError, MatrixError, ServerProtocolError
+from .._types import WaitReason
 
-#: Connection trouble, the built-in kinds and those of requests, which are no subclasses of the built-in ones.
+#: Connection trouble, the built-in kinds and those of requests, which are not subclasses of the built-in ones.
 TROUBLE = (ConnectionError, TimeoutError, _RequestsConnectionError, _RequestsTimeout, _CutShort)
 #: All that an unsuccessful request may raise without being a bug of its author's.
 FAILURES = (MatrixError, ServerProtocolError, *TROUBLE)
-_TRANSIENT_STATUS = frozenset({502, 503, 504})
+
+#: Worth another try (RFC 9110, RFC 8470), and what proxies say while the server behind them is away: Cloudflare has 520
+#: to 524 and 530.
+_TRANSIENT_STATUS = frozenset({408, 425, 502, 503, 504, 520, 521, 522, 523, 524, 530})
 
 
 class Reply(Enum):
@@ -43,3 +51,38 @@ def classify_failure(error: Exception) -> Reply:
     # An AuthTimeoutError is a TimeoutError too, but of an attempt nested in a callback, and final there.
     again = isinstance(error, TROUBLE) and not isinstance(error, AuthTimeoutError)
     return Reply.TRANSIENT if again else Reply.FAILURE
+
+
+def refuse_misuse(response: object) -> None:
+    """Refuse what a do_request must not return: nobody would notice that the request was not even made, or failed.
+
+    Raises:
+        TypeError: it cannot be the response of a success.
+    """
+    if inspect.isawaitable(response):
+        if inspect.iscoroutine(response):
+            response.close()  # it was never awaited, of which Python would warn
+        raise TypeError(
+            "do_request returned an awaitable, so nothing was sent: make it an ordinary function, "
+            "by interactive_auth.bots.from_coroutine for example"
+        )
+    if isinstance(response, _Response):
+        raise TypeError(
+            "do_request returned a requests.Response, whose status nobody has looked at: "
+            "end it with `return raise_for_matrix_error(response)`"
+        )
+    status = getattr(response, "status_code", None)
+    if isinstance(status, int) and status >= 400:
+        raise TypeError(
+            f"do_request returned a response with the status {status}: raise MatrixError(status, body) for an error"
+        )
+    if isinstance(response, Mapping) and isinstance(response.get("flows"), list) and "session" in response:
+        raise TypeError(
+            "do_request returned the server's demand for authentication as if it were a success: "
+            "raise MatrixError(401, body) for it"
+        )
+
+
+def wait_reason(reply: Reply) -> WaitReason:
+    """Return why there is a wait before the same is sent again."""
+    return "rate_limit" if reply is Reply.RATE_LIMITED else "retry"

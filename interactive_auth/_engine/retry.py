@@ -32,8 +32,8 @@ class Retries:
         self._policy = policy
         self._first: Exception | None = None
         self._troubles = 0
+        self._unstated_limits = 0
         self._limits = 0
-        self._limited = 0
 
     def __enter__(self) -> Retries:
         return self
@@ -58,15 +58,20 @@ class Retries:
             raise error
         if reply is Reply.RATE_LIMITED:
             wait = self.limit_wait(error)
-            self._limited += 1
-            if wait > self._policy.max_wait or self._limited > _MOST_LIMITS:
+            self._limits += 1
+            if wait > self._policy.max_wait or self._limits > _MOST_LIMITS:
                 raise error
             return wait
         self._first = self._first or error
         if self._troubles >= self._policy.retries:
             raise error if echo else self._first
+        stated = _stated_wait(error)
+        if stated is not None and stated > self._policy.max_wait:
+            raise self._first
         wait = _FIRST_WAIT * 2.0 ** min(self._troubles, _MOST_DOUBLINGS)
         self._troubles += 1
+        if stated is not None:
+            return stated
         # Jitter keeps clients that a restart threw off together from coming back together.
         return min(wait * random.uniform(0.5, 1.0), self._policy.max_wait)
 
@@ -81,9 +86,15 @@ class Retries:
 
     def limit_wait(self, error: Exception) -> float:
         """Return the seconds that a 429 asks to wait, the body's word before the header's, else a growing default."""
-        if isinstance(error, MatrixError):
-            stated = error.retry_after if error.body_retry_after is None else error.body_retry_after
-            if stated is not None:
-                return stated
-        self._limits += 1
-        return _FIRST_LIMIT * 2.0 ** min(self._limits - 1, _MOST_DOUBLINGS)
+        stated = _stated_wait(error)
+        if stated is not None:
+            return stated
+        self._unstated_limits += 1
+        return _FIRST_LIMIT * 2.0 ** min(self._unstated_limits - 1, _MOST_DOUBLINGS)
+
+
+def _stated_wait(error: Exception) -> float | None:
+    """Return the seconds that an answer asks to wait, the body's word before the header's; None if it does not say."""
+    if not isinstance(error, MatrixError):
+        return None
+    return error.retry_after if error.body_retry_after is None else error.body_retry_after

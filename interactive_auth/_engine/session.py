@@ -6,32 +6,17 @@ What must not be here: I/O, a clock, threads, waiting. Replies come in as except
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from .._errors import MatrixError
-from .._text import is_text
+from .._text import encodable, is_text, plain
 from .._types import AuthType
 from .flows import Stages, read_flows
+from .quirks import SESSION_LOST, WRONG_PASSWORD, says
 from .replies import Reply, classify_failure
 
 #: The access token's 401s (client-server API, "Soft logout", "Account locking"); the UIA session outlives them.
 _LOGGED_OUT = frozenset({"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN", "M_USER_LOCKED"})
-
-
-class _Lost(NamedTuple):
-    status: int
-    errcode: str
-    words: str
-
-
-#: How each server says that it does not know the session; the specification leaves it open.
-_SESSION_LOST = (
-    _Lost(400, "M_UNKNOWN", "unknown session id"),  # Synapse
-    _Lost(400, "M_MISSING_PARAM", "auth.session is missing or unknown"),  # Dendrite
-    _Lost(400, "M_UNKNOWN", "auth.session is missing or unknown"),  # Dendrite until 2023
-    _Lost(400, "M_INVALID_PARAM", "invalid session"),  # Continuwuity
-    _Lost(403, "M_FORBIDDEN", "uiaa session does not exist"),  # conduwuit, Tuwunel
-)
 
 
 class UIASession:
@@ -40,60 +25,109 @@ class UIASession:
     Attributes:
         flows: the flows offered last.
         params: the stages' parameters given last, by stage type.
-        session: the session's id, None if none is known.
+        id: the session's id, None if none is known.
         completed: the stages completed, in the server's order; a dict for its order and its membership test.
         chosen: the flow being walked, None before the first choice.
         rejections: how many answers to each stage were rejected in the session.
-        errors: what rejected the last answer to each stage.
+        errors: what rejected the last answer to each stage of the chosen flow.
     """
 
-    __slots__ = ("chosen", "completed", "errors", "flows", "params", "rejections", "session")
+    __slots__ = ("chosen", "completed", "errors", "flows", "id", "params", "rejections")
 
-    def __init__(self, session: str | None = None) -> None:
+    def __init__(self, id: str | None = None) -> None:
         self.chosen: Stages | None = None
         self.flows: tuple[Stages, ...] = ()
         self.params: dict[str, Any] = {}
-        self.session = session
+        self.id = id
         self.completed: dict[str, None] = {}
         self.rejections: dict[str, int] = {}
         self.errors: dict[str, MatrixError] = {}
+
+    def choose(self, flow: Stages) -> None:
+        """Walk a flow; what rejected answers to stages of others is forgotten."""
+        self.chosen = flow
+        if self.errors:
+            self.errors = {stage: error for stage, error in self.errors.items() if stage in flow}
 
     def forget(self) -> None:
         """Drop a session that the server no longer knows; the chosen flow stays the one that is preferred."""
         self.flows = ()
         self._leave()
 
+    def succeed(self) -> None:
+        """Let go of what the server has said: it has acted, and nothing more is asked."""
+        self.flows = ()
+        self.params = {}
+        self.errors = {}
+
     def _leave(self) -> None:
-        self.session = None
+        self.id = None
         self.completed = {}
         self.rejections = {}
         self.errors = {}
 
+    def enter(self, id: str) -> None:
+        """Go on in a session; nothing that was done in another one counts in it."""
+        if self.id not in (None, id):
+            self._leave()
+        self.id = id
+
+    def auth(self) -> dict[str, Any] | None:
+        """Return the auth dict that only names the session, None if there is none to name."""
+        return {"session": self.id} if self.id else None
+
+    def named(self, auth: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a copy of ``auth`` that names the session, unless it names one of its own."""
+        named = dict(auth)
+        if named.get("session") is None:
+            named.pop("session", None)
+            named.update(self.auth() or {})
+        return named
+
     def merge(self, body: Mapping[str, Any]) -> None:
         """Take over what a 401's body says; what is absent, null, empty or of a wrong type keeps its old value."""
         session, completed, params = body.get("session"), body.get("completed"), body.get("params")
-        if is_text(session) and session != self.session:
-            # The answer to a request that named no session opens one: nothing was done in another one.
-            if self.session is not None:
-                self._leave()
-            self.session = session
+        if is_text(session):
+            self.enter(session)
         if isinstance(completed, list):
-            self.completed = dict.fromkeys(stage for stage in completed if isinstance(stage, str))
+            self.completed = dict.fromkeys(stage for stage in completed if is_text(stage))
         if isinstance(params, dict):
             self.params = params
         self.flows = read_flows(body.get("flows")) or self.flows
 
+    def saved_body(self) -> dict[str, Any]:
+        """Return what the server has said as the body of a 401, to be merged by another process; {} if nothing."""
+        if not self.flows:
+            return {}
+        return {
+            "flows": [{"stages": list(flow)} for flow in self.flows],
+            "params": plain(self.params, encodable),
+            "completed": list(self.completed),
+        }
+
     def save(self) -> dict[str, Any]:
         """Return what a resumed session needs beside the body of a 401."""
-        chosen = self.chosen if self.chosen in self.flows else None
-        return {"chosen": list(chosen or ()), "rejections": dict(self.rejections)}
+        saved: dict[str, Any] = {}
+        if self.chosen is not None and self.chosen in self.flows:
+            saved["flow"] = list(self.chosen)
+        if self.rejections:
+            saved["rejections"] = dict(self.rejections)
+        if self.errors:
+            saved["errors"] = {stage: list(error.args) for stage, error in self.errors.items()}
+        return saved
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Take over what ``save`` returned; anything else counts as nothing."""
-        chosen, rejections = saved.get("chosen"), saved.get("rejections")
+        """Take over what ``save`` returned; whatever is not of its form counts as nothing."""
+        chosen, rejections, errors = saved.get("flow"), saved.get("rejections"), saved.get("errors")
         self.chosen = next((flow for flow in self.flows if list(flow) == chosen), None)
-        if isinstance(rejections, dict):
-            self.rejections = {k: n for k, n in rejections.items() if isinstance(k, str) and isinstance(n, int)}
+        if isinstance(rejections, Mapping):
+            self.rejections = {k: n for k, n in rejections.items() if isinstance(k, str) and _is_count(n)}
+        if isinstance(errors, Mapping):
+            self.errors = {
+                stage: MatrixError(*error)
+                for stage, error in errors.items()
+                if stage in self.rejections and _is_error(error)
+            }
 
     def receive(self, error: Exception, submitted: str | None = None, *, with_session: bool = False) -> Reply:
         """Tell what an unsuccessful answer means, and take over what it says.
@@ -105,30 +139,32 @@ class UIASession:
         """
         if not isinstance(error, MatrixError):
             return classify_failure(error)
-        if error.http_status == 401:
-            return self._receive_401(error, submitted)
-        if with_session and _says_session_lost(error):
+        if error.http_status == 401 and not _has_flows(error) and (error.errcode in _LOGGED_OUT or not self.flows):
+            return Reply.LOGGED_OUT if error.errcode in _LOGGED_OUT else Reply.FAILURE
+        # Palpo refuses a wrong answer with a 403 that is a challenge all the same.
+        if error.http_status == 401 or (error.http_status == 403 and with_session and _has_flows(error)):
+            return self._challenge(error, submitted)
+        if with_session and says(error, SESSION_LOST):
             return Reply.SESSION_LOST
-        if error.http_status == 403 and error.errcode == "M_FORBIDDEN" and submitted == AuthType.PASSWORD:
-            # Dendrite's /account/password and /keys/device_signing/upload answer a wrong password so.
-            return self._reject(submitted, error) if not _has_flows(error) else Reply.FAILURE
+        if submitted == AuthType.PASSWORD and says(error, WRONG_PASSWORD):
+            return self._reject(submitted, error)
         if submitted is not None:
             # Whatever is wrong now, it is not what was wrong with the answer before.
             self.errors.pop(submitted, None)
         return classify_failure(error)
 
-    def _receive_401(self, error: MatrixError, submitted: str | None) -> Reply:
-        challenge = _has_flows(error)
-        if not challenge and (error.errcode in _LOGGED_OUT or not self.flows):
-            return Reply.LOGGED_OUT if error.errcode in _LOGGED_OUT else Reply.FAILURE
+    def _challenge(self, error: MatrixError, submitted: str | None) -> Reply:
+        rejected = self.rejections.get(submitted or "", 0)
         self.merge(error.data)
-        # Synapse repeats an errcode beside the stage it has completed: that is no rejection.
-        blamed = not challenge or error.errcode is not None or error.error is not None
-        if submitted is not None and submitted not in self.completed and blamed:
-            return self._reject(submitted, error)
-        if submitted is not None:
+        if submitted is None:
+            return Reply.CHALLENGE
+        if submitted in self.completed:
+            # Synapse repeats an errcode beside the stage that it has completed.
             self.errors.pop(submitted, None)
-        return Reply.CHALLENGE
+            return Reply.CHALLENGE
+        # Palpo opens a new session with each refusal, but the person's next answer is not the first one.
+        self.rejections[submitted] = max(rejected, self.rejections.get(submitted, 0))
+        return self._reject(submitted, error)
 
     def _reject(self, stage: str, error: MatrixError) -> Reply:
         self.rejections[stage] = self.rejections.get(stage, 0) + 1
@@ -140,8 +176,16 @@ def _has_flows(error: MatrixError) -> bool:
     return isinstance(error.data.get("flows"), list)
 
 
-def _says_session_lost(error: MatrixError) -> bool:
-    said = (error.error or "").lower()
-    return any(
-        error.http_status == row.status and error.errcode == row.errcode and row.words in said for row in _SESSION_LOST
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_error(value: object) -> bool:
+    """Return whether a value is the ``args`` of a MatrixError, as JSON has them."""
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) == 2
+        and isinstance(value[0], int)
+        and not isinstance(value[0], bool)
+        and isinstance(value[1], Mapping)
     )

@@ -41,6 +41,11 @@ class Threepid:
         self.submit_url: str | None = None
         self.request = request
 
+    def use(self, sid: str | None) -> None:
+        """Go on with another validation session, of which nothing is known but its sid; None for none."""
+        self.sid = sid
+        self.submit_url = None
+
     def accept(self, reply: object, address: tuple[str, ...]) -> None:
         """Take over the answer to a token request for ``address``.
 
@@ -60,20 +65,28 @@ class Threepid:
 
     def save(self) -> dict[str, Any]:
         """Return what a resumed session needs beside address and sid."""
-        return {"send_attempt": self.send_attempt, "submit_url": self.submit_url}
+        return {
+            "address": list(self.address or ()),
+            "send_attempt": self.send_attempt,
+            "submit_url": self.submit_url,
+        }
 
     def restore(self, saved: object) -> None:
-        """Take over what ``save`` returned; anything else counts as nothing."""
-        if isinstance(saved, Mapping):
-            attempts = saved.get("send_attempt")
-            self.send_attempt = attempts if isinstance(attempts, int) and attempts > 0 else 0
-            self.submit_url = web_url(saved.get("submit_url"))
+        """Take over what ``save`` returned; whatever is not of its form counts as nothing."""
+        if not isinstance(saved, Mapping):
+            return
+        if self.address is not None and saved.get("address") not in (None, [], list(self.address)):
+            self.use(None)  # it is the sid of the address that was given then
+            return
+        attempts = saved.get("send_attempt")
+        if isinstance(attempts, int) and not isinstance(attempts, bool) and attempts > 0:
+            self.send_attempt = attempts
+        self.submit_url = web_url(saved.get("submit_url"))
 
-    def auth(self, client_secret: str, identity_server: Mapping[str, str]) -> dict[str, Any]:
+    def auth(self, client_secret: str) -> dict[str, Any]:
         """Return the auth dict that asks whether the validation is done.
 
         The specification wants ``threepid_creds`` for that ("Email-based (identity / homeserver)"): a session alone
         never completes such a stage.
         """
-        creds = {"sid": self.sid, "client_secret": client_secret, **identity_server}
-        return {"type": str(self.stage), "threepid_creds": creds}
+        return {"type": str(self.stage), "threepid_creds": {"sid": self.sid, "client_secret": client_secret}}

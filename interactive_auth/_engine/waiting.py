@@ -7,56 +7,63 @@ from __future__ import annotations
 
 import logging
 import math
+import warnings
 from typing import Any, Generic, TypeVar
 
-from .._errors import AuthTimeoutError, InteractiveAuthError
+from .._errors import AuthTimeoutError, MatrixError
 from .._text import printable
-from .._types import AuthType
-from .conversation import Shared
-from .handover import Submission
+from .conversation import Conversation, for_a_log
+from .handover import Handover, Submission
+from .options import Options
+from .quirks import NOT_VALIDATED, TAKES_NO_POLLS, says
 from .replies import Reply
 from .retry import Retries
 
 T = TypeVar("T")
 
 _log = logging.getLogger("interactive_auth")
-_log.addHandler(logging.NullHandler())
 
-_OAUTH = frozenset({AuthType.OAUTH, AuthType.UNSTABLE_OAUTH})
+#: 4xx that say nothing about the request itself: authenticate, or try again.
+_NO_REFUSAL = frozenset({401, 408, 425, 429})
 
 
 class Waiting(Generic[T]):
-    """One wait.
+    """The waits for one stage in one attempt, which share its ``poll_timeout``.
 
     Args:
-        shared: what the attempts share.
+        options: what the attempt obeys.
+        conversation: sends the polls.
+        handover: where to wait.
         stage: the stage that is awaited.
-        waited: the seconds of its ``poll_timeout`` that earlier waits have used up.
-        may_restart: whether a session that is lost ends the wait, so that the attempt can start over.
+        poll_at_once: whether the first wait begins with a poll: the attempt is a resumed one, and the stage may have
+            been completed meanwhile.
     """
 
-    def __init__(self, shared: Shared[T], stage: str, waited: float, *, may_restart: bool) -> None:
-        self._shared = shared
+    def __init__(
+        self, options: Options, conversation: Conversation[T], handover: Handover, stage: str, *, poll_at_once: bool
+    ) -> None:
+        self._options = options
+        self._conversation = conversation
+        self._handover = handover
+        self._clock = handover.clock
         self._stage = stage
-        self._may_restart = may_restart
-        self._clock = shared.handover.clock
-        self._begun = self._clock.monotonic()
-        limit = shared.poll_timeout
-        self._deadline = math.inf if limit is None else self._begun + limit - waited
-        self._next_poll = self._begun + shared.poll_interval
-        self._not_before = self._begun
-        self._limits = Retries(shared.retry)
+        self._poll_at_once = poll_at_once
+        self._may_restart = True
+        self._spent = 0.0
+        # How long the server has asked to wait holds for the whole stage.
+        self._not_before = -math.inf
+        self._limits = Retries(options.retry)
+        self._next_poll = self._deadline = math.inf
+        self._awaited: str | None = None
         self._poll_error: Exception | None = None
+        self._told = ""
 
-    def seconds(self) -> float:
-        """Return how long the wait has lasted so far."""
-        return self._clock.monotonic() - self._begun
-
-    def run(self, submission: Submission | None) -> Submission | Reply:
+    def run(self, submission: Submission | None, *, may_restart: bool) -> Submission | Reply:
         """Wait.
 
         Args:
             submission: what the stage's callback has submitted in the background, to be sent at once.
+            may_restart: whether a session that is lost ends the wait, so that the attempt can start over.
 
         Returns:
             What was handed over to be sent in the foreground, or what the reply that ended the wait means.
@@ -64,80 +71,130 @@ class Waiting(Generic[T]):
         Raises:
             AuthTimeoutError: the stage's time is up.
             AuthCancelledError: the attempt was cancelled.
-            MatrixError: a poll found that the access token is no longer valid.
+            MatrixError: a poll found that the request is refused, or the access token no longer valid.
         """
+        begun = self._clock.monotonic()
+        limit = self._options.poll_timeout
+        self._deadline = math.inf if limit is None else begun + limit - self._spent
+        self._next_poll = begun if self._poll_at_once else begun + self._options.poll_interval
+        self._poll_at_once = False
+        self._may_restart = may_restart
+        self._warn_of_missing_message()
+        _log.debug("waiting for %s", printable(self._stage, 100))
         try:
             while submission is None or submission.background:
                 reply = self._act(submission)
                 if reply is not None:
                     return reply
-                left = self._deadline - self._clock.monotonic()
-                if left <= 0:
-                    limit = self._shared.poll_timeout or 0.0
-                    raise AuthTimeoutError(self._stage, limit, self._poll_error) from self._poll_error
-                show_again = self._shared.show_wait(None if left == math.inf else left)
-                self._shared.handover.wait(min(self._next_poll, self._deadline, show_again))
-                submission = self._shared.handover.take_submission()
+                self._handover.wait(self._stage, min(self._next_poll, self._deadline), self._deadline)
+                submission = self._handover.take_submission()
             return submission
         finally:
+            self._spent += self._clock.monotonic() - begun
             self._poll_error = None
-            self._shared.end_wait()
+            self._handover.end_wait()
 
     def _act(self, background: Submission | None) -> Reply | None:
         """Send what is due, if anything is; None if the wait goes on."""
-        now = self._clock.monotonic()
-        if self._shared.handover.take_poll():
-            self._next_poll = min(self._next_poll, max(now, self._not_before))
         if background is not None:
-            return self.send_background(background)
-        if now < self._next_poll:
-            return None
-        self._next_poll = now + self._shared.poll_interval
-        auth = self._poll_auth()
-        return None if auth is None else self._send(auth, is_poll=True)
+            reply = self.send_background(background)
+            if reply is not None:
+                return reply
+        now = self._clock.monotonic()
+        time_is_up = now >= self._deadline
+        if self._handover.take_poll():
+            self._next_poll = min(self._next_poll, now)
+        if time_is_up or now >= max(self._next_poll, self._not_before):
+            self._next_poll = now + self._options.poll_interval
+            reply = self._poll()
+            if reply is not None:
+                return reply
+        if time_is_up:
+            raise AuthTimeoutError(
+                self._stage, self._options.poll_timeout or 0.0, self._poll_error, why=self._why()
+            ) from self._poll_error
+        self._next_poll = max(self._next_poll, self._not_before)
+        return None
+
+    def _poll(self) -> Reply | None:
+        """Ask whether the stage is done; None if the wait goes on."""
+        auth = self._conversation.to_poll(self._stage)
+        reply = None if auth is None else self._send(auth)
+        if reply is None or self._is_over(reply):
+            return reply
+        self._poll_error = error = self._conversation.failure
+        pending = reply is Reply.CHALLENGE or self._is_pending(error)
+        if reply is Reply.SESSION_LOST and self._may_restart:
+            return reply
+        if (
+            reply in (Reply.SESSION_LOST, Reply.LOGGED_OUT)
+            or (reply is Reply.RATE_LIMITED and self._not_before > self._deadline)
+            or (reply is Reply.FAILURE and _is_refusal(error) and not pending)
+        ):
+            raise error
+        self._tell(error, "a poll for %s was answered %s", logging.DEBUG if pending else logging.WARNING)
+        return None
 
     def send_background(self, submission: Submission) -> Reply | None:
         """Send what was submitted in the background; None if it has not completed the stage."""
-        return self._send(self._shared.with_session(submission.auth), is_poll=False)
-
-    def _poll_auth(self) -> dict[str, Any] | None:
-        """Return the auth dict that asks whether the stage is done, None without a session to ask about."""
-        session = self._shared.session_auth()
-        if session is None:
-            return None
-        if self._stage in _OAUTH:
-            # The specification asks for the session alone; Continuwuity wants the type beside it.
-            return {"type": str(AuthType.OAUTH), **session}
-        threepid = self._shared.threepids.get(self._stage)
-        if threepid is not None and threepid.sid is not None:
-            return {**threepid.auth(self._shared.secret, self._shared.identity_server), **session}
-        return session
-
-    def _send(self, auth: dict[str, Any], *, is_poll: bool) -> Reply | None:
-        """Send a request in the background: what fails is not the caller's concern, and the wait goes on."""
-        shared = self._shared
-        reply = shared.exchange(auth, None)
-        if reply is Reply.SUCCESS or self._stage in shared.session.completed:
+        reply = self._send(self._conversation.to_submit(submission.auth))
+        if self._is_over(reply):
             return reply
-        shared.handover.check()
-        if is_poll:
-            self._poll_error = shared.failure[0]
-            if reply is Reply.LOGGED_OUT:
-                raise shared.failure[0]
-            if reply is Reply.SESSION_LOST and self._may_restart:
-                return reply
-        else:
-            _log.warning(
-                "a background submission for %s failed, waiting on: %s",
-                printable(self._stage, 100),
-                _fit_for_a_log(shared.failure[0]),
-            )
-        if reply is Reply.RATE_LIMITED:
-            self._not_before = self._clock.monotonic() + self._limits.limit_wait(shared.failure[0])
-            self._next_poll = max(self._next_poll, self._not_before)
+        self._told = ""  # each submission is somebody's, who is to know what became of it
+        words = "a background submission for %s failed, waiting on: %s"
+        self._tell(self._conversation.failure, words, logging.WARNING)
         return None
 
+    def _send(self, auth: dict[str, Any]) -> Reply:
+        self._awaited = self._conversation.session.id
+        reply = self._conversation.send(auth)
+        if not self._is_over(reply):
+            self._handover.raise_if_cancelled()
+        if reply is Reply.RATE_LIMITED:
+            self._not_before = self._clock.monotonic() + self._limits.limit_wait(self._conversation.failure)
+        return reply
 
-def _fit_for_a_log(error: Exception) -> str:
-    # The text of an error that is not the library's own may hold what was sent.
-    return str(error) if isinstance(error, InteractiveAuthError) else type(error).__name__
+    def _is_over(self, reply: Reply) -> bool:
+        """Return whether the stage is done, or what was awaited is gone: its session, or the flow that it is in."""
+        session = self._conversation.session
+        if reply is Reply.SUCCESS or self._stage in session.completed:
+            return True
+        gone = self._awaited not in (None, session.id) or session.chosen not in session.flows
+        return reply is Reply.CHALLENGE and gone
+
+    def _is_pending(self, error: Exception) -> bool:
+        if not isinstance(error, MatrixError):
+            return False
+        is_threepid = self._stage in self._conversation.threepids
+        return says(error, TAKES_NO_POLLS) or (is_threepid and says(error, NOT_VALIDATED))
+
+    def _tell(self, error: Exception, words: str, level: int) -> None:
+        """Log what the wait does not end for; the same again is no news."""
+        text = for_a_log(error)
+        _log.log(logging.DEBUG if text == self._told else level, words, printable(self._stage, 100), text)
+        self._told = text
+
+    def _lacks_message(self) -> bool:
+        threepid = self._conversation.threepids.get(self._stage)
+        return threepid is not None and threepid.sid is None
+
+    def _warn_of_missing_message(self) -> None:
+        if self._lacks_message():
+            warnings.warn(
+                f"waiting for {self._stage}, but no message was requested that could complete it: give the address in "
+                "inputs, or call stage.auth.request_email_token() or request_msisdn_token() in its callback",
+                stacklevel=2,
+            )
+
+    def _why(self) -> str:
+        """Return what a person should know about a wait that was in vain."""
+        if self._lacks_message():
+            return "no message was requested that could complete it"
+        if isinstance(self._poll_error, MatrixError) and says(self._poll_error, TAKES_NO_POLLS):
+            return "the server takes no polls for it, so an answer has to be submitted"
+        return "its callback returned None, and nothing was submitted" if self._poll_error is None else ""
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Return whether an answer refuses the request itself, so that no wait could mend it."""
+    return isinstance(error, MatrixError) and 400 <= error.http_status < 500 and error.http_status not in _NO_REFUSAL

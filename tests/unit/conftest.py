@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import gc
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from interactive_auth import InteractiveAuth, MatrixError, Stage
-from interactive_auth._engine.handover import Handover
+from interactive_auth._engine.handover import Bell, Handover
 
 #: More waits than any test needs; a loop that waits for ever then fails instead of hanging.
 _MOST_WAITS = 5000
@@ -30,10 +29,9 @@ class FakeClock:
         """Return the seconds since an arbitrary start."""
         return 1000.0 + self.elapsed
 
-    def wait(self, condition: threading.Condition, seconds: float) -> None:
+    def wait(self, bell: Bell, seconds: float) -> None:
         """Jump to the end of the wait, or to the next planned action within it, and run that."""
         assert len(self.waits) < _MOST_WAITS, "the library waits for ever"
-        condition.notify_all()  # a RuntimeError if the lock is not held, as with a real wait
         self.waits.append(seconds)
         if self._plan and self._plan[0][0] <= self.elapsed + seconds:
             time, _, action = self._plan.pop(0)

@@ -13,6 +13,7 @@ from interactive_auth._engine.session import UIASession
 
 PASSWORD, TERMS, DUMMY = "m.login.password", "m.login.terms", "m.login.dummy"
 FLOWS = [{"stages": [PASSWORD]}]
+WRONG = "The username or password was incorrect or the account does not exist."
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_useless_session_keeps_the_old(session: UIASession, value: Any) -> None:
     """A session that is null, empty or no string leaves the old one, and what is completed in it."""
     session.merge({"session": value})
 
-    assert session.session == "S1"
+    assert session.id == "S1"
     assert list(session.completed) == [TERMS]
 
 
@@ -65,7 +66,7 @@ def test_absent_fields_keep_everything(session: UIASession) -> None:
     """A body without any of the fields changes nothing."""
     session.merge({})
 
-    assert (session.flows, session.session, list(session.completed)) == (((TERMS, PASSWORD),), "S1", [TERMS])
+    assert (session.flows, session.id, list(session.completed)) == (((TERMS, PASSWORD),), "S1", [TERMS])
 
 
 def test_each_field_is_taken_over(session: UIASession) -> None:
@@ -93,7 +94,7 @@ def test_a_new_session_starts_empty(session: UIASession) -> None:
 
     session.merge({"session": "S2"})
 
-    assert (session.session, session.completed, session.rejections, session.errors) == ("S2", {}, {}, {})
+    assert (session.id, session.completed, session.rejections, session.errors) == ("S2", {}, {}, {})
 
 
 def test_a_new_session_brings_its_own_completed(session: UIASession) -> None:
@@ -110,7 +111,7 @@ def test_the_first_session_keeps_what_was_completed() -> None:
 
     session.merge({"session": "S1"})
 
-    assert (session.session, list(session.completed)) == ("S1", [TERMS])
+    assert (session.id, list(session.completed)) == ("S1", [TERMS])
 
 
 def test_forget_keeps_the_chosen_flow(session: UIASession) -> None:
@@ -119,7 +120,7 @@ def test_forget_keeps_the_chosen_flow(session: UIASession) -> None:
 
     session.forget()
 
-    assert (session.session, session.flows, session.completed) == (None, (), {})
+    assert (session.id, session.flows, session.completed) == (None, (), {})
     assert session.chosen == (TERMS, PASSWORD)
 
 
@@ -130,10 +131,10 @@ def test_forget_keeps_the_chosen_flow(session: UIASession) -> None:
     ("fields", "submitted", "reply"),
     [
         ({}, None, Reply.CHALLENGE),
-        ({}, PASSWORD, Reply.CHALLENGE),
+        ({}, PASSWORD, Reply.REJECTION),
         ({"errcode": "M_FORBIDDEN"}, PASSWORD, Reply.REJECTION),
         ({"error": "No"}, PASSWORD, Reply.REJECTION),
-        ({"errcode": 5}, PASSWORD, Reply.CHALLENGE),
+        ({"errcode": 5}, PASSWORD, Reply.REJECTION),
         ({"errcode": "M_FORBIDDEN"}, None, Reply.CHALLENGE),
         ({"errcode": "M_FORBIDDEN", "completed": [PASSWORD]}, PASSWORD, Reply.CHALLENGE),
         ({"errcode": "M_FORBIDDEN", "completed": [TERMS]}, PASSWORD, Reply.REJECTION),
@@ -150,7 +151,7 @@ def test_forget_keeps_the_chosen_flow(session: UIASession) -> None:
     ],
 )
 def test_401_with_flows(session: UIASession, fields: dict[str, Any], submitted: str | None, reply: Reply) -> None:
-    """A list of flows makes a challenge; it rejects what was submitted if it blames it and did not complete it."""
+    """A list of flows makes a challenge; it rejects what was submitted and is not completed, with or without a word."""
     assert session.receive(MatrixError(401, {"flows": FLOWS, **fields}), submitted) is reply
 
 
@@ -165,13 +166,40 @@ def test_rejections_are_counted_and_kept(session: UIASession) -> None:
     assert session.errors == {PASSWORD: second}
 
 
-def test_an_answer_without_blame_clears_the_error(session: UIASession) -> None:
-    """The error is of the previous answer only; what is no rejection takes it away but not the count."""
+def test_a_completed_stage_has_no_error(session: UIASession) -> None:
+    """The error is of the previous answer only; what completes the stage takes it away but not the count."""
     session.receive(MatrixError(401, {"flows": FLOWS, "errcode": "M_A"}), PASSWORD)
 
-    session.receive(MatrixError(401, {"flows": FLOWS}), PASSWORD)
+    session.receive(MatrixError(401, {"flows": FLOWS, "errcode": "M_A", "completed": [PASSWORD]}), PASSWORD)
 
     assert (session.rejections, session.errors) == ({PASSWORD: 1}, {})
+
+
+def test_a_rejection_in_a_new_session_is_counted_on(session: UIASession) -> None:
+    """A server that opens a new session with each refusal does not make the next answer the first one."""
+    for number in range(2, 4):
+        session.receive(MatrixError(401, {"flows": FLOWS, "session": f"S{number}"}), PASSWORD)
+
+    assert (session.id, session.rejections) == ("S3", {PASSWORD: 2})
+
+
+def test_a_new_session_forgets_the_rejections_of_other_stages(session: UIASession) -> None:
+    """What was rejected in another session counts for the stage alone that was just answered."""
+    session.receive(MatrixError(401, {"flows": FLOWS}), DUMMY)
+
+    session.receive(MatrixError(401, {"flows": FLOWS, "session": "S2"}), PASSWORD)
+
+    assert (session.rejections, set(session.errors)) == ({PASSWORD: 1}, {PASSWORD})
+
+
+def test_errors_of_other_flows_are_forgotten(session: UIASession) -> None:
+    """Of the errors those of the chosen flow's stages are kept, however many stages a server makes up."""
+    for stage in (PASSWORD, DUMMY):
+        session.receive(MatrixError(401, {"flows": FLOWS}), stage)
+
+    session.choose((DUMMY, TERMS))
+
+    assert set(session.errors) == {DUMMY}
 
 
 def test_a_poll_leaves_the_error(session: UIASession) -> None:
@@ -206,7 +234,7 @@ def test_401_logged_out(session: UIASession, code: str, submitted: str | None) -
     error = MatrixError(401, {"errcode": code, "session": "S2", "completed": []})
 
     assert session.receive(error, submitted, with_session=True) is Reply.LOGGED_OUT
-    assert (session.session, list(session.completed), session.rejections) == ("S1", [TERMS], {})
+    assert (session.id, list(session.completed), session.rejections) == ("S1", [TERMS], {})
 
 
 @pytest.mark.parametrize("flows", [{}, {"flows": None}, {"flows": {}}, {"flows": "x"}], ids=str)
@@ -291,21 +319,49 @@ def test_session_not_lost(session: UIASession, status: int, body: dict[str, Any]
 @pytest.mark.parametrize(
     ("status", "body", "submitted", "reply"),
     [
-        (403, {"errcode": "M_FORBIDDEN"}, PASSWORD, Reply.REJECTION),
-        (403, {"errcode": "M_FORBIDDEN", "flows": FLOWS}, PASSWORD, Reply.FAILURE),
-        (403, {"errcode": "M_FORBIDDEN"}, TERMS, Reply.FAILURE),
-        (403, {"errcode": "M_FORBIDDEN"}, None, Reply.FAILURE),
-        (403, {"errcode": "M_UNKNOWN"}, PASSWORD, Reply.FAILURE),
-        (403, {}, PASSWORD, Reply.FAILURE),
-        (400, {"errcode": "M_FORBIDDEN"}, PASSWORD, Reply.FAILURE),
+        (403, {"errcode": "M_FORBIDDEN", "error": WRONG}, PASSWORD, Reply.REJECTION),
+        (403, {"errcode": "M_FORBIDDEN", "error": WRONG.upper()}, PASSWORD, Reply.REJECTION),
+        (403, {"errcode": "M_FORBIDDEN", "error": "Key ID in use"}, PASSWORD, Reply.FAILURE),
+        (403, {"errcode": "M_FORBIDDEN"}, PASSWORD, Reply.FAILURE),
+        (403, {"errcode": "M_FORBIDDEN", "error": WRONG}, TERMS, Reply.FAILURE),
+        (403, {"errcode": "M_FORBIDDEN", "error": WRONG}, None, Reply.FAILURE),
+        (403, {"errcode": "M_UNKNOWN", "error": WRONG}, PASSWORD, Reply.FAILURE),
+        (403, {"error": WRONG}, PASSWORD, Reply.FAILURE),
+        (400, {"errcode": "M_FORBIDDEN", "error": WRONG}, PASSWORD, Reply.FAILURE),
     ],
-    ids=["rejection", "with flows", "other stage", "no stage", "other errcode", "no errcode", "other status"],
+    ids=[
+        *("rejection", "in other letters", "about a key", "no words", "other stage", "no stage", "other errcode"),
+        *("no errcode", "other status"),
+    ],
 )
 def test_403_to_a_password(
     session: UIASession, status: int, body: dict[str, Any], submitted: str | None, reply: Reply
 ) -> None:
-    """A 403 M_FORBIDDEN without flows rejects a password, and nothing else."""
+    """A 403 M_FORBIDDEN without flows rejects a password if it speaks of one, and nothing else."""
     assert session.receive(MatrixError(status, body), submitted, with_session=True) is reply
+
+
+@pytest.mark.parametrize(
+    ("fields", "submitted", "reply"),
+    [
+        ({}, PASSWORD, Reply.REJECTION),
+        ({"errcode": "M_FORBIDDEN", "error": "Invalid registration token."}, PASSWORD, Reply.REJECTION),
+        ({"session": "S2"}, PASSWORD, Reply.REJECTION),
+        ({"completed": [PASSWORD]}, PASSWORD, Reply.CHALLENGE),
+        ({}, None, Reply.CHALLENGE),
+    ],
+    ids=["bare", "words", "new session", "completed", "poll"],
+)
+def test_403_with_flows(session: UIASession, fields: dict[str, Any], submitted: str | None, reply: Reply) -> None:
+    """Palpo's 403 with flows is what others answer with a 401."""
+    body = {"flows": FLOWS, "params": None, **fields}
+
+    assert session.receive(MatrixError(403, body), submitted, with_session=True) is reply
+
+
+def test_403_with_flows_to_no_session(session: UIASession) -> None:
+    """Where no session was named, nothing was refused in one: the request itself is."""
+    assert session.receive(MatrixError(403, {"flows": FLOWS})) is Reply.FAILURE
 
 
 # Rules 6, 7 and 8
@@ -319,6 +375,8 @@ def test_403_to_a_password(
         (MatrixError(502, {}), Reply.TRANSIENT),
         (MatrixError(503, {}), Reply.TRANSIENT),
         (MatrixError(504, {}), Reply.TRANSIENT),
+        *((MatrixError(status, {}), Reply.TRANSIENT) for status in (408, 425, 520, 521, 522, 523, 524, 530)),
+        *((MatrixError(status, {}), Reply.FAILURE) for status in (407, 409, 424, 426, 505, 519, 525, 529, 531)),
         (MatrixError(500, {}), Reply.FAILURE),
         (MatrixError(501, {}), Reply.FAILURE),
         (MatrixError(400, {"errcode": "M_USER_IN_USE"}), Reply.FAILURE),
@@ -350,4 +408,4 @@ def test_what_cannot_be_sent_is_nothing() -> None:
 
     session.merge({"session": "\ud800", "flows": [{"stages": ["m.login.\udfff"]}, {"stages": ["m.login.dummy"]}]})
 
-    assert (session.session, session.flows) == ("s1", (("m.login.dummy",),))
+    assert (session.id, session.flows) == ("s1", (("m.login.dummy",),))
