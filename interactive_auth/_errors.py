@@ -289,7 +289,7 @@ class StageFailedError(InteractiveAuthError):
         if error is not None:
             text += f"; the server said {error}"
             if error.errcode is None and error.error is None:
-                text += " and gave no reason: does do_request put auth into the body?"
+                text += " and gave no reason, so do_request may not be sending auth"
         super().__init__(f"{text}. Try again with another answer: attempt_auth() goes on in the same session.")
         self.stage = stage
         self.attempts = attempts

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar
@@ -161,17 +160,24 @@ class Stage:
     client_secret: str = field(default="", repr=False, compare=False)
     # Always there in a stage that a callback is given, where nobody should have to ask whether it is.
     auth: InteractiveAuth[Any] = field(default=None, repr=False, compare=False)  # type: ignore[arg-type]
-    _cleanups: ExitStack = field(default_factory=ExitStack, repr=False, compare=False)
 
     def add_cleanup(self, function: Callable[[], object]) -> None:
         """Have a function called once, when the stage is over, however it ends: completed, rejected or given up.
 
         Args:
             function: is called without arguments, in the thread of the attempt; the one added last comes first.
+
+        Raises:
+            TypeError: ``function`` is not callable.
+            RuntimeError: the stage is over, or was made by hand.
         """
         if not callable(function):
             raise TypeError(f"function must be callable, not {type(function).__name__}")
-        self._cleanups.callback(function)
+        # Typed as always there, which it is for callbacks.
+        auth: InteractiveAuth[Any] | None = self.auth
+        if auth is None:
+            raise RuntimeError("a stage that was made by hand is never over")
+        auth._add_cleanup(self.type, function)
 
     def __reduce__(self) -> tuple[Any, ...]:
         shown = {each.name: getattr(self, each.name) for each in fields(self) if each.compare}

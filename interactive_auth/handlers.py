@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from ._checks import check_function, check_required_text, type_error
 from ._engine.context import asking, is_first_time, is_made_by_hand, refreshed
-from ._errors import AuthCancelledError, MatrixError, ServerProtocolError, StageFailedError
+from ._errors import AuthCancelledError, MatrixError, ServerProtocolError, StageFailedError, hiding
 from ._policies import Policy, read_policies
 from ._text import is_text, printable, web_url
 from ._types import AuthType, Stage, StartAuthStage
@@ -222,7 +222,8 @@ def msisdn(
         if stage.submit_url is None or code is None:
             return None
         sid = stage.msisdn_sid or ""
-        homeserver.submit_token(stage.submit_url, sid, stage.client_secret, code)
+        with hiding(code):
+            homeserver.submit_token(stage.submit_url, sid, stage.client_secret, code)
         # Submitted after a wrong code, too: the server's refusal counts the attempt and brings the stage back.
         return {"type": str(AuthType.MSISDN), "threepid_creds": {"sid": sid, "client_secret": stage.client_secret}}
 

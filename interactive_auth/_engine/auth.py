@@ -5,7 +5,7 @@ What must not be here: HTTP, printing, prompting, and the loop itself, which is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Generic, TypeVar
 
 from .._checks import (
@@ -339,6 +339,15 @@ class InteractiveAuth(Generic[T_co]):
             the session's secrets, though no password.
         """
         return self._conversation.resume_state()
+
+    def __deepcopy__(self, memo: object) -> InteractiveAuth[T_co]:
+        # A copy of a Stage, by dataclasses.asdict() for one, names the same attempt: there is no other.
+        return self
+
+    def _add_cleanup(self, stage: str, function: Callable[[], object]) -> None:
+        if self._conversation.stage != stage:
+            raise RuntimeError(f"stage {stage} is over, so nothing can be done when it is")
+        self._conversation.cleanups.callback(function)
 
     def _request_token(self, threepid: Threepid, address: tuple[str, ...]) -> None:
         try:

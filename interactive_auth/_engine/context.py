@@ -7,7 +7,6 @@ engine nothing but this room.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -30,16 +29,13 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def ask(
-    auth: InteractiveAuth[Any], stage: str, callback: StartAuthStage, cleanups: ExitStack
-) -> Mapping[str, Any] | None:
+def ask(auth: InteractiveAuth[Any], stage: str, callback: StartAuthStage) -> Mapping[str, Any] | None:
     """Call the callback of a stage, and return what it returns.
 
     Args:
         auth: who asks.
         stage: the stage's type.
         callback: the callback.
-        cleanups: takes what the callback wants to be done when the stage is over.
 
     Raises:
         Exception: whatever the callback raises, unchanged.
@@ -60,7 +56,6 @@ def ask(
         session=session.id,
         client_secret=conversation.client_secret,
         auth=auth,
-        _cleanups=cleanups,
     )
     with hiding(*conversation.secrets()):  # a request of the callback's own may be answered with earlier ones
         before = LISTENER.set(conversation.hide)

@@ -8,7 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from .._errors import InteractiveAuthError, MatrixError
@@ -27,6 +30,7 @@ _log.addHandler(logging.NullHandler())
 
 #: As many of the last submissions are kept out of the text of errors.
 _MOST_SENT = 32
+_RESPONSE = "response"
 _OAUTH = frozenset({AuthType.OAUTH, AuthType.UNSTABLE_OAUTH})
 #: Characters of a fingerprint: enough to tell two secrets apart, too few to find one out.
 _FINGERPRINT = 4
@@ -47,6 +51,8 @@ class Conversation(Generic[T]):
     Attributes:
         session: what the server has said.
         stage: the stage that is being done, None if none is.
+        cleanups: what its callback wants to be done when it is over.
+        resumed: whether the session was begun elsewhere.
     """
 
     def __init__(
@@ -63,13 +69,15 @@ class Conversation(Generic[T]):
         self.threepids = threepids
         self.client_secret = client_secret
         self.stage: str | None = None
+        self.cleanups = ExitStack()
+        self.resumed = False
         self._do_request = do_request
         self._handover = handover
         self._identity_server = identity_server
         self._retry = retry
         self._state_changed = state_changed
         self._saved = ""
-        self._responses: list[T] = []
+        self._responses: defaultdict[str, T] = defaultdict()
         self._failure: Exception | None = None
         self._known_once: dict[str, list[str]] = {}
         # A server may quote at any time what it was sent at any other. A UIARequest knows its body's secrets.
@@ -89,10 +97,10 @@ class Conversation(Generic[T]):
         Raises:
             TypeError: what do_request returned cannot be the response of a success.
         """
-        if not self._responses:
+        if _RESPONSE not in self._responses:
             return False
         try:
-            refuse_misuse(self._responses[0])
+            refuse_misuse(self.response)
         except TypeError:
             self._responses.clear()
             raise
@@ -101,7 +109,7 @@ class Conversation(Generic[T]):
     @property
     def response(self) -> T:
         """The response of the success."""
-        return self._responses[0]
+        return self._responses[_RESPONSE]
 
     @property
     def failure(self) -> Exception:
@@ -133,9 +141,10 @@ class Conversation(Generic[T]):
         # A copy: a do_request that changes its argument must not change what is sent again. An empty dict says nothing,
         # and the Conduit family refuses it.
         sent = dict(auth) if auth else None
+        # A defaultdict calls and keeps what it gets, without an instruction between, where Ctrl-C would lose a success.
+        self._responses.default_factory = partial(self._do_request, sent)
         try:
-            # extend() takes what map() calls for without an instruction between, at which Ctrl-C could lose a success.
-            self._responses.extend(map(self._do_request, (sent,)))
+            self._responses[_RESPONSE]
         except FAILURES as failure:
             self._note(failure)
         if self.has_succeeded():
@@ -309,6 +318,7 @@ class Conversation(Generic[T]):
 
     def restore(self, progress: Mapping[str, Any]) -> None:
         """Take over the ``progress`` of a saved state; unknown and wrong parts count as nothing."""
+        self.resumed = self.session.id is not None
         self.session.restore(progress)
         for stage, threepid in self.threepids.items():
             threepid.restore(progress.get(str(stage)))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from .._errors import MatrixError, ServerProtocolError, StageFailedError
@@ -54,7 +53,6 @@ class Attempt(Generic[T]):
         self._conversation = conversation
         self._handover = handover
         self._session = conversation.session
-        self._resumed = conversation.session.id is not None
         self._restarted = False
         self._wrong: dict[str, int] = {}
         self._last_wrong: str | None = None
@@ -110,6 +108,7 @@ class Attempt(Generic[T]):
         needs = Needs(self._options.supported, self._options.handlers.handled, given)
         flow = choose_flow(session.flows, session.completed, needs, session.chosen)
         session.choose(flow)
+        self._conversation.save_state()
         left = count_open(flow, session.completed)
         if left < self._nearest:
             self._nearest, self._idle, self._was_told_why = left, 0, False
@@ -145,9 +144,7 @@ class Attempt(Generic[T]):
 
     def _count_idle(self) -> None:
         self._idle += 1
-        error = self._conversation.failure
-        told = not isinstance(error, MatrixError) or error.errcode is not None or error.error is not None
-        self._was_told_why = self._was_told_why or told
+        self._was_told_why = self._was_told_why or _says_why(self._conversation.failure)
 
     def _check_progress(self) -> None:
         if self._idle >= _MOST_IDLE:
@@ -171,15 +168,15 @@ class Attempt(Generic[T]):
         self._conversation.stage = stage
         _log.info("stage %s begins, attempt %d", name, self._session.rejections.get(stage, 0) + 1)
         try:
-            with ExitStack() as cleanups:
-                reply = self._ask_and_submit(stage, cleanups)
+            with self._conversation.cleanups:
+                reply = self._ask_and_submit(stage)
         finally:
             self._conversation.stage = None
         if reply is Reply.SUCCESS or stage in self._session.completed:
             _log.info("stage %s is completed", name)
         return reply
 
-    def _ask_and_submit(self, stage: str, cleanups: ExitStack) -> Reply:
+    def _ask_and_submit(self, stage: str) -> Reply:
         submission = self._handover.take_submission()
         if submission is not None and submission.background:
             # It came before the stage was asked for, and what comes of it does not stand for an answer.
@@ -188,7 +185,7 @@ class Attempt(Generic[T]):
                 return reply
             submission = None
         if submission is None:
-            self._ask(stage, cleanups)
+            self._ask(stage)
             submission = self._handover.take_submission()
         if submission is None or submission.background:
             self._check_progress()
@@ -200,11 +197,11 @@ class Attempt(Generic[T]):
             submission = outcome
         return self._submit(stage, submission)
 
-    def _ask(self, stage: str, cleanups: ExitStack) -> None:
+    def _ask(self, stage: str) -> None:
         """Call the stage's callback; what it returns is submitted as if it had called submit_auth_dict."""
         # The choice of the flow has ruled out a stage without a callback.
         handlers = self._options.handlers
-        answer = ask(self._auth, stage, handlers.find(stage), cleanups)
+        answer = ask(self._auth, stage, handlers.find(stage))
         self._handover.raise_if_cancelled()
         if answer is not None:
             self._handover.submit(Submission(check_answer(answer, stage, handlers.source(stage))))
@@ -212,7 +209,7 @@ class Attempt(Generic[T]):
     def _waiting(self, stage: str) -> Waiting[T]:
         if stage not in self._waits:
             self._waits[stage] = Waiting(
-                self._options, self._conversation, self._handover, stage, poll_at_once=self._resumed
+                self._options, self._conversation, self._handover, stage, poll_at_once=self._conversation.resumed
             )
         return self._waits[stage]
 
@@ -231,7 +228,7 @@ class Attempt(Generic[T]):
     def _count_wrong(self, stage: str, answered: str) -> None:
         error = cast("MatrixError", self._conversation.failure)  # nothing else is a rejection
         _log.info("stage %s: the answer was rejected: %s", printable(stage, 100), error)
-        if stage == self._last_wrong:
+        if stage == self._last_wrong and _says_why(error):
             self._idle -= 1  # max_attempts bounds wrong answers to one stage, and None is the caller's choice
         self._last_wrong = stage
         self._wrong[stage] = self._wrong.get(stage, 0) + 1
@@ -240,6 +237,10 @@ class Attempt(Generic[T]):
             # A server may open a new session, and so count anew, with each rejection.
             wrong = max(self._wrong[stage], self._session.rejections[stage])
             raise StageFailedError(stage, wrong, error, answered=answered) from error
+
+
+def _says_why(error: Exception) -> bool:
+    return not isinstance(error, MatrixError) or error.errcode is not None or error.error is not None
 
 
 def _ignore(busy: bool) -> None:

@@ -55,9 +55,10 @@ class UIASession:
         self._leave()
 
     def succeed(self) -> None:
-        """Let go of what the server has said: it has acted, and nothing more is asked."""
+        """Let go of what the server has said but the walked flow: it has acted, and nothing more is asked."""
+        flow = self.chosen or ()
         self.flows = ()
-        self.params = {}
+        self.params = {stage: params for stage, params in self.params.items() if stage in flow}
         self.errors = {}
 
     def _leave(self) -> None:

@@ -136,8 +136,8 @@ def test_background_then_foreground(
     """After a background failure there is room for the next submission."""
     server.will(challenge([SSO]), challenge([SSO], errcode="M_FORBIDDEN"), "done")
     auth = new_auth(poll_interval=60)
-    clock.at(1, lambda: auth.submit_auth_dict({"n": 1}, background=True))
-    clock.at(2, lambda: auth.submit_auth_dict({"n": 2}))
+    clock.at(1, lambda: auth.submit_auth_dict({"type": SSO, "n": 1}, background=True))
+    clock.at(2, lambda: auth.submit_auth_dict({"type": SSO, "n": 2}))
 
     assert auth.attempt_auth() == "done"
     assert server.times == [0, 1, 2]
@@ -150,12 +150,12 @@ def test_background_does_not_stand_for_the_callback(
     auth = new_auth(poll_timeout=10)
 
     def meanwhile(_auth: object) -> MatrixError:
-        auth.submit_auth_dict({"n": 1}, background=True)
+        auth.submit_auth_dict({"type": PASSWORD, "n": 1}, background=True)
         return challenge([PASSWORD])
 
     server.will(meanwhile)
     server.then_always(lambda sent: "done" if sent.get("n") == 2 else challenge([PASSWORD], errcode="M_FORBIDDEN"))
-    user.will({"n": 2})
+    user.will({"type": PASSWORD, "n": 2})
 
     assert auth.attempt_auth() == "done"
     assert user.types == [PASSWORD]
@@ -170,7 +170,7 @@ def test_background_before_its_stage(
     auth = new_auth()
 
     def meanwhile(_auth: object) -> MatrixError:
-        auth.submit_auth_dict({"n": 1}, background=True)
+        auth.submit_auth_dict({"type": SSO, "n": 1}, background=True)
         return challenge(flow)
 
     server.will(meanwhile, challenge(flow, completed=completed))
@@ -178,7 +178,7 @@ def test_background_before_its_stage(
     user.then_always(lambda stage: {"type": stage.type})
 
     assert auth.attempt_auth() == "done"
-    assert server.sent[1] == {"n": 1, "session": "S1"}
+    assert server.sent[1] == {"type": SSO, "n": 1, "session": "S1"}
     assert user.types == [stage for stage in flow if stage not in completed]
 
 
@@ -189,7 +189,7 @@ def test_background_success_before_its_stage(
     auth = new_auth()
 
     def meanwhile(_auth: object) -> MatrixError:
-        auth.submit_auth_dict({"n": 1}, background=True)
+        auth.submit_auth_dict({"type": SSO}, background=True)
         return challenge([SSO])
 
     server.will(meanwhile, "done")

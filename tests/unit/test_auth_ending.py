@@ -163,16 +163,16 @@ def test_an_unsent_submission_ends_with_its_attempt(
     auth = new_auth()
 
     def fail(_stage: Stage) -> None:
-        auth.submit_auth_dict({"n": 1})
+        auth.submit_auth_dict({"type": TERMS, "n": 1})
         raise KeyError("x")
 
-    user.will(fail, {"n": 2})
+    user.will(fail, {"type": TERMS, "n": 2})
 
     with pytest.raises(KeyError):
         auth.attempt_auth()
     auth.attempt_auth()
 
-    assert server.sent[1] == {"n": 2, "session": "S1"}
+    assert server.sent[1] == {"type": TERMS, "n": 2, "session": "S1"}
 
 
 def test_no_attempt_after_success(new_auth: NewAuth, server: ScriptedServer) -> None:

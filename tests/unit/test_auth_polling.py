@@ -76,7 +76,7 @@ def test_the_identity_server_is_named(
 def test_without_a_sid_the_session_is_polled(
     new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
 ) -> None:
-    """An email stage whose mail nobody asked for has no validation to name, until a sid is set."""
+    """An email stage whose mail nobody asked for is polled by its session until a sid is set, with a warning."""
     auth = new_auth(supported_stages=[EMAIL], client_secret="c")
 
     def learn_sid(_auth: object) -> MatrixError:
@@ -84,7 +84,8 @@ def test_without_a_sid_the_session_is_polled(
         return challenge([EMAIL])
 
     server.will(challenge([EMAIL]), learn_sid, "done")
-    auth.attempt_auth()
+    with pytest.warns(UserWarning, match="no message was requested"):
+        auth.attempt_auth()
 
     creds = {"sid": "e9", "client_secret": "c"}
     assert server.sent[1:] == [{"session": "S1"}, {"type": EMAIL, "threepid_creds": creds, "session": "S1"}]
@@ -130,16 +131,51 @@ def test_a_poll_that_is_told_to_wait(
     assert server.times == times
 
 
-def test_a_long_rate_limit_meets_the_deadline(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+@pytest.mark.parametrize(("seconds", "ends"), [(298, "polls"), (298.001, "raised"), (10**6, "raised")])
+def test_a_rate_limit_beyond_the_deadline(
+    new_auth: NewAuth,
+    server: ScriptedServer,
+    patient: ScriptedUser,
+    challenge: Challenge,
+    clock: FakeClock,
+    seconds: float,
+    ends: str,
 ) -> None:
-    """A poll's 429 does not end the attempt however long it is, the deadline does."""
-    limit = MatrixError(429, {"retry_after_ms": 10**9})
-    server.will(challenge([SSO]), limit)
+    """A poll's 429 that asks for longer than the stage has left is raised at once, not waited for in silence."""
+    limit = MatrixError(429, {"retry_after_ms": seconds * 1000})
+    server.will(challenge([SSO]), limit, challenge([SSO]))
 
-    with pytest.raises(AuthTimeoutError) as caught:
+    with pytest.raises(AuthTimeoutError if ends == "polls" else MatrixError) as caught:
         new_auth().attempt_auth()
-    assert (caught.value.__cause__, clock.elapsed) == (limit, 300)
+
+    assert (caught.value is limit) is (ends == "raised")
+    assert clock.elapsed == (300 if ends == "polls" else 2)
+
+
+def test_a_rate_limit_of_a_wait_without_an_end(
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
+) -> None:
+    """Where a stage may be waited for without an end, so may a rate limit."""
+    server.will(challenge([SSO]), MatrixError(429, {"retry_after_ms": 10**6}), "done")
+
+    new_auth(poll_timeout=None).attempt_auth()
+
+    assert server.times == [0, 2, 1002]
+
+
+def test_a_rate_limit_holds_for_the_stage(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, clock: FakeClock
+) -> None:
+    """How long a poll was told to wait is remembered after an answer to the same stage was refused."""
+    wrong = challenge([SSO], errcode="M_FORBIDDEN")
+    server.will(challenge([SSO]), MatrixError(429, {"retry_after_ms": 60_000}), wrong, "done")
+    user.then_always(None)
+    auth = new_auth()
+    clock.at(7, lambda: auth.submit_auth_dict({"type": SSO}))
+
+    auth.attempt_auth()
+
+    assert server.times == [0, 2, 7, 62]
 
 
 # poll()
@@ -209,18 +245,17 @@ def test_poll_without_an_attempt(
     new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
 ) -> None:
     """poll() does nothing before an attempt, between attempts and after the success."""
-    server.will(challenge([SSO]), "done")
-    auth = new_auth(poll_timeout=1)
+    server.will(challenge([SSO]), challenge([SSO]), challenge([SSO]), "done")
+    auth = new_auth(poll_timeout=0)
 
     auth.poll()
-    with pytest.raises(AuthTimeoutError):
-        auth.attempt_auth()
-    auth.poll()
-    with pytest.raises(AuthTimeoutError):
-        auth.attempt_auth()
-    assert len(server.sent) == 1
+    for number in (2, 3):
+        with pytest.raises(AuthTimeoutError):
+            auth.attempt_auth()
+        auth.poll()
+        assert len(server.sent) == number
 
     patient.will({"type": SSO})
     auth.attempt_auth()
     auth.poll()
-    assert len(server.sent) == 2
+    assert len(server.sent) == 4

@@ -66,11 +66,23 @@ def test_an_error_is_shown_to_its_own_stage_only(
 def test_a_stage_that_is_still_open_without_a_word(
     new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge
 ) -> None:
-    """A challenge without errcode or error is no rejection: the stage is asked for again as at first."""
-    server.will(challenge([TERMS]), challenge([TERMS]), challenge([TERMS]), "done")
+    """A challenge without errcode or error that leaves the answered stage open is a rejection all the same."""
+    bare = [challenge([TERMS]) for _ in range(3)]
+    server.will(*bare, "done")
+
+    assert new_auth().attempt_auth() == "done"
+    assert [(stage.attempt, stage.error) for stage in answering.seen] == [(1, None), (2, bare[1]), (3, bare[2])]
+
+
+def test_a_session_alone_is_no_answer(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+) -> None:
+    """What a callback returns without a type answers nothing, so nothing is rejected."""
+    server.will(*[challenge([TERMS])] * 4, "done")
+    user.will({}, {"session": "S1"}, {"session": None}, {"type": TERMS})
 
     assert new_auth(max_attempts=1).attempt_auth() == "done"
-    assert [(stage.attempt, stage.error) for stage in answering.seen] == [(1, None)] * 3
+    assert [stage.attempt for stage in user.seen] == [1] * 4
 
 
 @pytest.mark.parametrize(
@@ -78,7 +90,7 @@ def test_a_stage_that_is_still_open_without_a_word(
     [
         MatrixError(401, {"errcode": "M_BAD_JSON", "error": "No"}),
         MatrixError(401, {}),
-        MatrixError(403, {"errcode": "M_FORBIDDEN", "error": "Wrong password"}),
+        MatrixError(403, {"errcode": "M_FORBIDDEN", "error": "The username or password was incorrect"}),
     ],
     ids=["401 without flows", "bare 401", "Dendrite's 403"],
 )
@@ -188,7 +200,7 @@ def test_logged_out(
     [
         MatrixError(400, {"errcode": "M_USER_IN_USE"}),
         MatrixError(403, {"errcode": "M_UNKNOWN", "error": "Requested operation has changed"}),
-        MatrixError(403, {"errcode": "M_FORBIDDEN", "flows": []}),
+        MatrixError(403, {"errcode": "M_FORBIDDEN", "error": "Key ID in use"}),
         MatrixError(404, {"errcode": "M_UNRECOGNIZED"}),
         MatrixError(500, {}),
         ServerProtocolError("no JSON"),

@@ -49,7 +49,7 @@ def stopped(
         return {"sid": f"sid{len(asked)}", "submit_url": "https://hs.example/submit"}
 
     offered = {"params": {TERMS: {"policies": {"v": [1, None, 2.5]}}}}
-    server.will(challenge(FLOW, [SSO], **offered), challenge(FLOW, [SSO], completed=[TERMS], **offered))
+    server.will(challenge(FLOW, [SSO], **offered), *[challenge(FLOW, [SSO], completed=[TERMS], **offered)] * 2)
     user.will({"type": TERMS}, None)
     auth = new_auth(
         inputs=INPUTS, request_email_token=request, request_msisdn_token=request, poll_timeout=1, client_secret="secret"
@@ -65,7 +65,8 @@ def test_the_state(stopped: InteractiveAuth[Any]) -> None:
     """The state has all that the constructor takes about a session, and is JSON-able."""
     state = carried(stopped.get_resume_state())
 
-    auth_data = state.pop("auth_data")
+    auth_data, progress = state.pop("auth_data"), state.pop("progress")
+    assert progress["flow"] == FLOW
     assert state == {
         "inputs": INPUTS,
         "session_id": "S1",
@@ -169,6 +170,7 @@ def test_the_state_of_nothing(new_auth: NewAuth, server: ScriptedServer) -> None
         "client_secret": auth.get_client_secret(),
         "email_sid": None,
         "msisdn_sid": None,
+        "progress": {},
     }
     server.will("done")
     assert new_auth(**state).attempt_auth() == "done"
@@ -205,20 +207,34 @@ def test_the_state_within_a_callback(
     assert server.sent == [None, {"type": SSO, "session": "S1"}]
 
 
-def test_wrong_answers_are_not_carried_on(
+def test_the_words_of_a_rejection_are_carried_on(
     new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
 ) -> None:
-    """A new object shows no error that it has not had itself."""
-    server.will(challenge([TERMS]), challenge([TERMS], errcode="M_FORBIDDEN"), "done")
-    auth = new_auth()
-    states: list[dict[str, Any]] = []
-    user.will({}, lambda _stage: states.append(carried(auth.get_resume_state())) or {}, {})
-    auth.attempt_auth()
+    """A new object shows the error that the one before has had, which its person has to be told."""
+    wrong = challenge([TERMS], errcode="M_FORBIDDEN", error="No, not those terms")
+    server.will(challenge([TERMS]), wrong, "done")
+    user.then_always({"type": TERMS})
+    first = new_auth(max_attempts=1)
+    with pytest.raises(StageFailedError):
+        first.attempt_auth()
 
+    new_auth(**carried(first.get_resume_state())).attempt_auth()
+
+    error = user.seen[-1].error
+    assert error is not None
+    assert (error.http_status, error.errcode, error.error) == (401, "M_FORBIDDEN", "No, not those terms")
+
+
+def test_errors_of_what_was_never_rejected_are_not_taken(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+) -> None:
+    """An error without a rejection to it is not of a saved state's making."""
     server.will("done")
-    new_auth(**states[0]).attempt_auth()
+    user.will({"type": TERMS})
 
-    assert user.seen[-1].error is None
+    new_auth(auth_data=challenge([TERMS]).data, progress={"errors": {TERMS: [401, {}]}}).attempt_auth()
+
+    assert user.seen[0].error is None
 
 
 @pytest.mark.parametrize("key", ["flows", "completed", "params"])
@@ -249,24 +265,182 @@ def test_a_lost_session_on_resuming(
     assert server.sent[1:] == [None, {"type": TERMS, "session": "S2"}]
 
 
-@pytest.mark.parametrize("saved", [None, 5, {EMAIL: 5}, {EMAIL: {"send_attempt": "x"}, MSISDN: []}], ids=repr)
-def test_a_strangers_auth_data(new_auth: NewAuth, challenge: Challenge, saved: Any) -> None:
-    """auth_data that has the library's own key from elsewhere does no harm."""
-    auth = new_auth(auth_data={**challenge([TERMS]).data, "interactive_auth": saved})
+SAVED: list[dict[Any, Any]] = [
+    {EMAIL: 5},
+    {EMAIL: {"send_attempt": "x"}, MSISDN: []},
+    {MSISDN: {"submit_url": "file:///etc/passwd", "send_attempt": True, "address": 5}},
+    {"flow": 5, "errors": [], "once": []},
+    {"errors": {TERMS: 5, SSO: [401], EMAIL: ["x", {}], 5: [401, {}]}, "rejections": {TERMS: 1, SSO: 1, EMAIL: 1}},
+    {"once": {TERMS: 5, 5: [], SSO: [5]}},
+    {"unknown": {"x": 1}},
+]
+
+
+@pytest.mark.parametrize("saved", SAVED, ids=repr)
+def test_a_progress_of_somebody_elses(new_auth: NewAuth, challenge: Challenge, saved: Any) -> None:
+    """Parts of a progress that are unknown or wrong count as nothing."""
+    auth = new_auth(auth_data=challenge([TERMS]).data, progress=saved)
 
     assert auth.get_session_id() == "S1"
     assert auth.get_stage_params(MSISDN) is None
+    assert not auth.get_resume_state()["progress"].keys() & {"errors", "flow", EMAIL, MSISDN}
+
+
+def test_a_server_cannot_set_what_only_the_library_knows(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+) -> None:
+    """What a 401 has beside the fields of the specification sets neither attempts nor errors nor the flow."""
+    own = {"flow": [SSO], "rejections": {TERMS: 7}, "errors": {TERMS: [401, {"error": "x"}]}}
+    body = challenge([TERMS], [SSO], interactive_auth=own, progress=own, **own).data
+    server.will("done")
+    user.will({"type": TERMS})
+
+    new_auth(auth_data=body).attempt_auth()
+
+    stage = user.seen[0]
+    assert (stage.type, stage.attempt, stage.error) == (TERMS, 1, None)
+
+
+def test_the_completed_of_another_session_does_not_count(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+) -> None:
+    """Where session_id names another session than auth_data, what was completed in that one is to be done again."""
+    server.will("done")
+    user.will({"type": TERMS})
+
+    new_auth(auth_data=challenge([TERMS, SSO], completed=[TERMS]).data, session_id="S2").attempt_auth()
+
+    assert (user.seen[0].type, user.seen[0].session, user.seen[0].completed) == (TERMS, "S2", ())
+
+
+@pytest.mark.parametrize("use", ["set_msisdn_sid", "set_email_sid"])
+def test_another_sid_has_no_submit_url(new_auth: NewAuth, use: str) -> None:
+    """A sid that is set by hand belongs to another validation than the address for codes that is known."""
+    sent = {"sid": "a", "submit_url": "https://hs.example/submit"}
+    auth = new_auth(inputs=INPUTS, request_email_token=lambda *_: sent, request_msisdn_token=lambda *_: sent)
+    auth.request_email_token()
+    auth.request_msisdn_token()
+
+    getattr(auth, use)("other")
+
+    known = {stage: auth.get_stage_params(stage) for stage in (EMAIL, MSISDN)}
+    assert known[MSISDN if use == "set_msisdn_sid" else EMAIL] is None
+    assert known[EMAIL if use == "set_msisdn_sid" else MSISDN] == {"submit_url": "https://hs.example/submit"}
+
+
+def test_another_address_has_no_sid(
+    stopped: InteractiveAuth[Any], new_auth: NewAuth, server: ScriptedServer, challenge: Challenge, user: ScriptedUser
+) -> None:
+    """Where a person corrects the address on resuming, a mail is sent there; the phone number's SMS is still good."""
+    asked: list[tuple[Any, ...]] = []
+
+    def request(*arguments: Any) -> dict[str, str]:
+        asked.append(arguments)
+        return {"sid": "new"}
+
+    state = carried(stopped.get_resume_state())
+    state["inputs"]["email_address"] = "right@b.c"
+    auth = new_auth(**state, request_email_token=request, request_msisdn_token=request)
+    assert (auth.get_email_sid(), auth.get_msisdn_sid()) == (None, "sid2")
+    server.will("done")
+    user.will(None)
+
+    auth.attempt_auth()
+
+    assert asked == [("right@b.c", "secret", 1, "S1")]
+    assert server.sent[0] is not None
+    assert server.sent[0]["threepid_creds"]["sid"] == "new"
+
+
+@pytest.mark.parametrize("strange", ["\ud800", float("nan"), float("inf"), {"\udfff": ["\ud800"]}], ids=repr)
+def test_the_state_is_strict_json(new_auth: NewAuth, challenge: Challenge, strange: Any) -> None:
+    """Whatever the server has said, any JSON library can store the state in UTF-8, and it makes a new object."""
+    said = challenge([TERMS], [SSO], params={TERMS: {"x": strange}}, completed=["\ud800", SSO], errcode="\ud800")
+    auth = new_auth(auth_data=said.data)
+
+    text = json.dumps(auth.get_resume_state(), allow_nan=False, ensure_ascii=False)
+
+    state = json.loads(text.encode())
+    assert new_auth(**state).get_resume_state() == state
+
+
+# When to save it
+
+
+def test_the_state_is_given_before_each_request(
+    server: ScriptedServer, challenge: Challenge, user: ScriptedUser
+) -> None:
+    """Whatever is killed while a request is on its way can go on with what was saved before it, token requests too."""
+    events: list[Any] = []
+
+    def request(*arguments: Any) -> dict[str, str]:
+        events.append("mail")
+        return {"sid": "e"}
+
+    def note(answer: Any) -> Callable[[object], Any]:
+        def give(_auth: object) -> Any:
+            events.append("request")
+            return answer
+
+        return give
+
+    server.will(*map(note, [challenge([TERMS, EMAIL]), challenge([TERMS, EMAIL], completed=[TERMS]), "done"]))
+    user.will({"type": TERMS}, None)
+
+    InteractiveAuth(
+        server,
+        user,
+        inputs={"email_address": "a@b.c"},
+        request_email_token=request,
+        state_changed=lambda state: events.append(carried(state)),
+    ).attempt_auth()
+
+    sent = [index for index, event in enumerate(events) if isinstance(event, str)]
+    assert [events[index] for index in sent] == ["request", "mail", "request", "request"]
+    assert all(isinstance(events[index - 1], dict) for index in sent)
+    before_second, before_poll = events[sent[2] - 1], events[sent[3] - 1]
+    assert (before_second["session_id"], before_second["email_sid"]) == ("S1", "e")
+    assert before_poll["auth_data"]["completed"] == [TERMS]
+
+
+def test_the_state_is_given_when_it_has_changed(
+    new_auth: NewAuth, server: ScriptedServer, challenge: Challenge, user: ScriptedUser
+) -> None:
+    """What an answer has changed is saved before anybody is asked anything; what is the same is not saved again."""
+    events: list[Any] = []
+    server.will(challenge([TERMS, SSO]), challenge([TERMS, SSO], completed=[TERMS]), KeyError("enough"))
+    user.will(lambda stage: events.append(stage.type) or {"type": TERMS}, lambda stage: events.append(stage.type))
+
+    with pytest.raises(KeyError):
+        new_auth(state_changed=events.append, poll_timeout=0).attempt_auth()
+
+    kinds = [event if isinstance(event, str) else (event["auth_data"] or {}).get("completed") for event in events]
+    assert kinds == [None, [], [], TERMS, [], [TERMS], SSO, [TERMS]]
+
+
+def test_what_state_changed_raises_ends_the_attempt(new_auth: NewAuth, server: ScriptedServer) -> None:
+    """Whoever cannot save the state, or has lost the right to it, ends the attempt before anything is sent."""
+
+    def lost(_state: ResumeState) -> None:
+        raise PermissionError("the lock is gone")
+
+    with pytest.raises(PermissionError, match="the lock is gone"):
+        new_auth(state_changed=lost).attempt_auth()
+
+    assert server.sent == []
 
 
 def test_the_chosen_flow_is_kept(
     new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
 ) -> None:
     """A new object walks the flow that was chosen, although it would have chosen another one."""
-    server.will(challenge([TERMS], [SSO], [MSISDN]), "done")
+    server.will(challenge([TERMS], [SSO], [MSISDN]))
     user.then_always(None)
     first = new_auth(supported_stages=[SSO], poll_timeout=0)
+    server.will(challenge([TERMS], [SSO], [MSISDN]))
     with pytest.raises(AuthTimeoutError):
         first.attempt_auth()
+    server.will("done")
 
     second = new_auth(**carried(first.get_resume_state()))
 
@@ -286,7 +460,7 @@ def test_a_flow_that_is_gone_is_not_kept(
 
     state = carried(auth.get_resume_state())
 
-    assert state["auth_data"]["interactive_auth"]["chosen"] == []
+    assert "flow" not in state["progress"]
 
 
 def test_rejections_are_counted_on(
@@ -304,15 +478,16 @@ def test_rejections_are_counted_on(
     assert [stage.attempt for stage in user.seen] == [1, 2]
 
 
-@pytest.mark.parametrize("rejections", [None, [], {"a": "1"}, {"a": None}, {"a": [2]}], ids=repr)
+@pytest.mark.parametrize(
+    "rejections", [None, [], {"a": "1"}, {"a": None}, {"a": [2]}, {"a": True}, {"a": -1}], ids=repr
+)
 def test_counts_that_are_none(
     new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, rejections: Any
 ) -> None:
     """A state that was tampered with makes no error, and counts nothing that is no count."""
-    state = {"flows": [{"stages": ["a"]}], "interactive_auth": {"rejections": rejections}}
     server.will("done")
     user.will({"type": "a"})
 
-    new_auth(auth_data=state).attempt_auth()
+    new_auth(auth_data={"flows": [{"stages": ["a"]}]}, progress={"rejections": rejections}).attempt_auth()
 
     assert [stage.attempt for stage in user.seen] == [1]

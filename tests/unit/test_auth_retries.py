@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from interactive_auth import HomeserverConnectionError, InteractiveAuth, MatrixError, RetryPolicy, ServerProtocolError
+from interactive_auth import (
+    HomeserverConnectionError,
+    InteractiveAuth,
+    MatrixError,
+    RetryPolicy,
+    ServerProtocolError,
+    StageFailedError,
+)
 
 if TYPE_CHECKING:
     from conftest import FakeClock, ScriptedServer, ScriptedUser
@@ -157,12 +164,17 @@ def test_a_registration_that_the_server_is_still_busy_with(
 def test_twenty_requests_without_progress(
     new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge
 ) -> None:
-    """A stage that never completes is given up after twenty requests in a row, with the last answer as the cause."""
+    """A stage that never completes is given up after twenty requests in a row, with the last answer as the cause.
+
+    Where the same is answered without a reason, whatever is sent, do_request may not be sending it.
+    """
     last = challenge([TERMS])
     server.will(*[challenge([TERMS]) for _ in range(20)], last)
 
-    with pytest.raises(ServerProtocolError, match="20 requests in a row") as caught:
-        new_auth().attempt_auth()
+    with pytest.raises(
+        ServerProtocolError, match=r"20 requests in a row .* do_request may not be sending auth"
+    ) as caught:
+        new_auth(max_attempts=None).attempt_auth()
     assert caught.value.__cause__ is last
     assert len(server.sent) == 1 + 20  # the first request brought the flow
 
@@ -175,9 +187,23 @@ def test_stages_that_are_refused_in_turn(
     turns = itertools.cycle([TERMS, TERMS, TERMS, PASSWORD, PASSWORD, PASSWORD])
     user.then_always(lambda _stage: {"type": next(turns)})
 
-    with pytest.raises(ServerProtocolError, match="20 requests in a row"):
+    with pytest.raises(ServerProtocolError, match="20 requests in a row") as caught:
         new_auth(max_attempts=None).attempt_auth()
+    assert "do_request" not in str(caught.value)
     assert len(server.sent) == 1 + 3 * 20 - 2
+
+
+def test_a_do_request_that_drops_auth(
+    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge
+) -> None:
+    """Where each answer is a new session without a reason, the text of the failure says what may be wrong."""
+    numbers = itertools.count()
+    server.then_always(lambda _auth: challenge([PASSWORD], session=f"S{next(numbers)}"))
+
+    with pytest.raises(StageFailedError, match="do_request may not be sending auth"):
+        new_auth().attempt_auth()
+
+    assert [stage.attempt for stage in answering.seen] == [1, 2, 3]
 
 
 def test_progress_starts_the_count_anew(
@@ -187,7 +213,7 @@ def test_progress_starts_the_count_anew(
     flow = [TERMS, PASSWORD]
     server.will(*[challenge(flow)] * 20, *[challenge(flow, completed=[TERMS])] * 20, "done")
 
-    assert new_auth().attempt_auth() == "done"
+    assert new_auth(max_attempts=None).attempt_auth() == "done"
 
 
 def test_new_sessions_are_no_progress(
@@ -204,7 +230,7 @@ def test_new_sessions_are_no_progress(
     server.then_always(confuse)
 
     with pytest.raises(ServerProtocolError):
-        new_auth().attempt_auth()
+        new_auth(max_attempts=None).attempt_auth()
     assert len(server.sent) <= 45
 
 

@@ -16,6 +16,7 @@ NewAuth = Callable[..., InteractiveAuth[Any]]
 Challenge = Callable[..., MatrixError]
 
 SSO, TERMS, PASSWORD = "m.login.sso", "m.login.terms", "m.login.password"
+TOKEN = "m.login.registration_token"
 EMAIL, MSISDN = "m.login.email.identity", "m.login.msisdn"
 
 
@@ -50,14 +51,14 @@ def test_twice_from_within_a_callback(
     auth = new_auth()
 
     def twice(_stage: Stage) -> None:
-        auth.submit_auth_dict({"n": 1})
+        auth.submit_auth_dict({"type": PASSWORD, "n": 1})
         with pytest.raises(RuntimeError, match=r"^the auth dict submitted before this one has not been sent yet$"):
-            auth.submit_auth_dict({"n": 2})
+            auth.submit_auth_dict({"type": PASSWORD, "n": 2})
 
     user.will(twice)
 
     assert auth.attempt_auth() == "done"
-    assert server.sent[1] == {"n": 1, "session": "S1"}
+    assert server.sent[1] == {"type": PASSWORD, "n": 1, "session": "S1"}
 
 
 def test_submitted_and_returned(
@@ -68,8 +69,8 @@ def test_submitted_and_returned(
     auth = new_auth()
 
     def both(_stage: Stage) -> dict[str, Any]:
-        auth.submit_auth_dict({"n": 1})
-        return {"n": 2}
+        auth.submit_auth_dict({"type": PASSWORD, "n": 1})
+        return {"type": PASSWORD, "n": 2}
 
     user.will(both)
 
@@ -133,9 +134,58 @@ def test_threepids_submitted_by_another_thread(
     auth = new_auth(supported_stages=[EMAIL, MSISDN], max_attempts=1)
     clock.at(1, lambda: auth.submit_auth_dict({"type": stage, "threepid_creds": {}}))
 
-    with pytest.raises(StageFailedError) as caught:
+    with pytest.warns(UserWarning, match="no message was requested"), pytest.raises(StageFailedError) as caught:
         auth.attempt_auth()
     assert caught.value.__cause__ is refusal
+
+
+@pytest.mark.parametrize("answer", [{"token": "x"}, {"type": None, "token": "x"}, {"type": 5}], ids=repr)
+@pytest.mark.parametrize("origin", ["returned", "submitted", "by another thread"])
+def test_an_answer_without_a_type(
+    new_auth: NewAuth,
+    server: ScriptedServer,
+    user: ScriptedUser,
+    challenge: Challenge,
+    clock: FakeClock,
+    answer: dict[str, Any],
+    origin: str,
+) -> None:
+    """What no server could tell the meaning of is refused, with the form that it should have and no secret."""
+    server.will(challenge([TOKEN]))
+    auth = new_auth()
+    caught: list[ValueError] = []
+
+    def submit(*_: object) -> None:
+        with pytest.raises(ValueError, match="has no type") as refused:
+            auth.submit_auth_dict(answer)
+        caught.append(refused.value)
+        raise refused.value
+
+    if origin == "by another thread":
+        user.will(None)
+        clock.at(1, submit)
+    else:
+        user.will(answer if origin == "returned" else submit)
+
+    with pytest.raises(ValueError, match="has no type") as refused:
+        auth.attempt_auth()
+
+    assert f'An answer to {TOKEN} looks like {{"type": "{TOKEN}", "token": ...}}' in str(refused.value)
+    assert "'x'" not in str(refused.value)
+    assert len(server.sent) == 1
+
+
+def test_an_answer_of_another_stages_type(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+) -> None:
+    """An answer of a type that the flow has not counts for the stage that was asked for, and both are named."""
+    server.then_always(challenge([TOKEN], errcode="M_UNRECOGNIZED"))
+    user.then_always({"type": PASSWORD, "password": "x"})
+
+    with pytest.raises(StageFailedError, match=f"^{TOKEN} was rejected 3 times, .* of the type {PASSWORD}; "):
+        new_auth().attempt_auth()
+
+    assert [stage.type for stage in user.seen] == [TOKEN] * 3
 
 
 def test_during_a_request(new_auth: NewAuth, server: ScriptedServer, challenge: Challenge) -> None:

@@ -292,3 +292,16 @@ def test_a_cleanup_that_cannot_be_called(value: Any) -> None:
     """What cannot be called is refused where it is given."""
     with pytest.raises(TypeError, match="function must be callable"):
         Stage("x").add_cleanup(value)
+
+
+def test_a_cleanup_of_no_stage(
+    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, challenge: Challenge
+) -> None:
+    """Of a stage that is over, or was made by hand, no end will come."""
+    server.will(challenge([TERMS]), "done")
+    user.will({"type": TERMS})
+    new_auth().attempt_auth()
+
+    for stage in (user.seen[0], Stage(TERMS)):
+        with pytest.raises(RuntimeError, match="over"):
+            stage.add_cleanup(print)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -83,9 +84,12 @@ PENDING = [
     MatrixError(401, {}),
     MatrixError(400, {"errcode": "M_THREEPID_AUTH_FAILED"}),
     MatrixError(400, {"errcode": "M_BAD_JSON", "error": "Unknown auth.type: "}),
-    MatrixError(403, {"errcode": "M_FORBIDDEN"}),
-    MatrixError(404, {}),
+    MatrixError(403, {"errcode": "M_FORBIDDEN", "flows": [{"stages": [EMAIL]}]}),
+    MatrixError(302, {}),
+    MatrixError(408, {}),
+    MatrixError(425, {}),
     MatrixError(500, {}),
+    MatrixError(520, {}),
     MatrixError(503, {}),
     ConnectionError("x"),
     TimeoutError("x"),
@@ -98,7 +102,7 @@ PENDING = [
 def test_pending(
     new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, answer: Exception
 ) -> None:
-    """Not validated yet, whatever it looks like, and any failure of a poll: no callback, no attempt counted."""
+    """Not validated yet, whatever it looks like, and trouble with a poll: no callback, no attempt counted."""
     server.will(challenge([EMAIL]), *[answer] * 10, "done")
 
     assert new_auth(email_sid="e1", max_attempts=1).attempt_auth() == "done"
@@ -111,7 +115,7 @@ def test_the_deadline_names_the_last_poll(
     new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, answer: Exception
 ) -> None:
     """At the deadline a timeout is raised, with the last poll's error as its cause."""
-    server.will(challenge([EMAIL]), challenge([EMAIL]), answer)
+    server.will(challenge([EMAIL]), challenge([EMAIL]), challenge([EMAIL]), answer)
 
     with pytest.raises(AuthTimeoutError) as caught:
         new_auth(email_sid="e1", poll_interval=4, poll_timeout=10).attempt_auth()
@@ -119,7 +123,173 @@ def test_the_deadline_names_the_last_poll(
     assert caught.value.stage == EMAIL
     assert caught.value.__cause__ is answer
     assert isinstance(caught.value, TimeoutError)
-    assert server.times == [0, 4, 8]
+    assert server.times == [0, 4, 8, 10]
+
+
+REFUSED = [
+    MatrixError(400, {"errcode": "M_USER_IN_USE", "error": "User ID already taken."}),
+    MatrixError(400, {"errcode": "M_THREEPID_IN_USE"}),
+    MatrixError(400, {"errcode": "M_INVALID_SIGNATURE"}),
+    MatrixError(400, {"errcode": "M_BAD_JSON", "error": "a field is missing"}),
+    MatrixError(403, {"errcode": "M_FORBIDDEN"}),
+    MatrixError(403, {"errcode": "M_FORBIDDEN", "error": "The username or password was incorrect"}),
+    MatrixError(403, {"errcode": "M_UNKNOWN", "error": "Requested operation has changed"}),
+    MatrixError(404, {}),
+    MatrixError(413, {}),
+    MatrixError(499, {}),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSED, ids=repr)
+@pytest.mark.parametrize("stage", [EMAIL, SSO])
+def test_a_poll_that_is_refused(
+    server: ScriptedServer,
+    user: ScriptedUser,
+    new_auth: NewAuth,
+    challenge: Challenge,
+    stage: str,
+    refusal: MatrixError,
+) -> None:
+    """A refusal of the request itself ends the wait at the first poll; another attempt goes on in the session."""
+    server.will(challenge([stage]), refusal, "done")
+    user.then_always(None)
+    auth = new_auth(email_sid="e1" if stage == EMAIL else None)
+
+    with pytest.raises(MatrixError) as caught:
+        auth.attempt_auth()
+
+    assert caught.value is refusal
+    assert server.times == [0, 2]
+    assert auth.attempt_auth() == "done"
+    assert server.sent[2] is not None
+    assert server.sent[2]["session"] == "S1"
+
+
+def test_an_address_of_the_requests_own_that_is_not_validated(
+    server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth, challenge: Challenge
+) -> None:
+    """Of another stage's poll it is a refusal that an address is not validated: no wait for that stage mends it."""
+    refusal = MatrixError(400, {"errcode": "M_THREEPID_AUTH_FAILED", "error": "No validated 3pid session found"})
+    server.will(challenge([SSO]), refusal)
+
+    with pytest.raises(MatrixError) as caught:
+        new_auth().attempt_auth()
+
+    assert caught.value is refusal
+
+
+def test_a_poll_that_finds_another_session(
+    server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth, challenge: Challenge
+) -> None:
+    """What the person was shown belongs to the session that is gone, so the callback is called with the new one."""
+    server.will(challenge([SSO]), challenge([SSO], session="S2"), challenge([SSO], session="S2"), "done")
+
+    new_auth().attempt_auth()
+
+    assert [(stage.session, stage.attempt) for stage in patient.seen] == [("S1", 1), ("S2", 1)]
+    assert server.times == [0, 2, 4, 6]
+
+
+def test_new_sessions_without_end(
+    server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth, challenge: Challenge
+) -> None:
+    """A server that opens another session at each poll is given up."""
+    numbers = itertools.count()
+    server.then_always(lambda _auth: challenge([SSO], session=f"S{next(numbers)}"))
+
+    with pytest.raises(ServerProtocolError):
+        new_auth(poll_timeout=None).attempt_auth()
+
+    assert len(patient.seen) <= 21
+
+
+def test_a_poll_that_finds_other_flows(
+    server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth, challenge: Challenge
+) -> None:
+    """A flow that is no longer offered is not waited for: another one is chosen."""
+    server.will(challenge([SSO]), challenge([TERMS]), "done")
+
+    new_auth().attempt_auth()
+
+    assert patient.types == [SSO, TERMS]
+    assert server.times == [0, 2, 4]
+
+
+def test_a_resumed_attempt_polls_at_once(
+    server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth, challenge: Challenge
+) -> None:
+    """What was awaited may have been done meanwhile, so the first wait of a resumed attempt begins with a poll."""
+    server.will(challenge([SSO]), challenge([SSO]), "done")
+
+    new_auth(auth_data=challenge([SSO]).data).attempt_auth()
+
+    assert server.times == [0, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"supported_stages": [EMAIL]}, "no message was requested that could complete it"),
+        ({"email_sid": "e1"}, "the last poll was answered 401"),
+    ],
+    ids=["no mail", "a mail"],
+)
+@pytest.mark.filterwarnings("ignore:waiting for m.login.email.identity")
+def test_the_deadline_says_why(
+    server: ScriptedServer,
+    patient: ScriptedUser,
+    new_auth: NewAuth,
+    challenge: Challenge,
+    options: dict[str, Any],
+    why: str,
+) -> None:
+    """A wait that could not succeed says so in the end."""
+    server.then_always(challenge([EMAIL]))
+
+    with pytest.raises(AuthTimeoutError) as caught:
+        new_auth(**options).attempt_auth()
+
+    assert why in str(caught.value)
+
+
+def test_the_deadline_of_a_stage_that_takes_no_polls(
+    server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth, challenge: Challenge
+) -> None:
+    """A callback that returned None, by mistake perhaps, is told that nothing was submitted."""
+    server.will(challenge([TERMS]))
+    server.then_always(MatrixError(400, {"errcode": "M_BAD_JSON", "error": "Unknown auth.type: "}))
+
+    with pytest.raises(AuthTimeoutError, match="takes no polls for it, so an answer has to be submitted"):
+        new_auth().attempt_auth()
+
+
+def test_the_times_can_be_changed_between_attempts(
+    server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth, challenge: Challenge, clock: FakeClock
+) -> None:
+    """A timeout advises a longer one, which is set on the same object."""
+    server.then_always(challenge([SSO]))
+    auth = new_auth(poll_timeout=0)
+    with pytest.raises(AuthTimeoutError, match="within 0 seconds"):
+        auth.attempt_auth()
+    server.times.clear()
+
+    auth.poll_timeout, auth.poll_interval = 7, 3
+    with pytest.raises(AuthTimeoutError, match="within 7 seconds"):
+        auth.attempt_auth()
+
+    assert (auth.poll_timeout, auth.poll_interval) == (7, 3)
+    assert server.times == [3, 6, 7]
+
+
+@pytest.mark.parametrize(("name", "value"), [("poll_interval", 0), ("poll_timeout", -1), ("poll_timeout", "x")])
+def test_times_that_cannot_be(new_auth: NewAuth, name: str, value: Any) -> None:
+    """What the constructor refuses is refused here, too."""
+    auth = new_auth()
+
+    with pytest.raises((TypeError, ValueError), match=name):
+        setattr(auth, name, value)
+
+    assert (auth.poll_timeout, auth.poll_interval) == (300, 2)
 
 
 def test_the_deadline(
@@ -137,12 +307,22 @@ def test_the_deadline(
 def test_no_time_at_all(
     new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
 ) -> None:
-    """A poll_timeout of 0 does not wait."""
-    server.will(challenge([SSO]))
+    """A poll_timeout of 0 polls once and does not wait."""
+    server.will(challenge([SSO]), challenge([SSO]))
 
     with pytest.raises(AuthTimeoutError, match="within 0 seconds"):
         new_auth(poll_timeout=0).attempt_auth()
     assert clock.waits == []
+    assert len(server.sent) == 2
+
+
+def test_a_stage_that_was_done_meanwhile(
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
+) -> None:
+    """The one poll of a poll_timeout of 0 finds what was done meanwhile."""
+    server.will(challenge([SSO]), "done")
+
+    assert new_auth(poll_timeout=0).attempt_auth() == "done"
 
 
 def test_no_deadline(
@@ -172,7 +352,7 @@ def test_waits_for_one_stage_add_up(
 ) -> None:
     """poll_timeout bounds a stage's waiting in an attempt, also if a wrong answer came between."""
     refused = challenge([SSO], errcode="M_FORBIDDEN")
-    server.will(challenge([SSO]), refused, refused)
+    server.will(challenge([SSO]), refused, refused, refused)
     auth = new_auth(poll_interval=100, poll_timeout=10)
     for seconds in (3, 6):
         clock.at(seconds, lambda: auth.submit_auth_dict({"type": SSO}))
@@ -225,11 +405,11 @@ def test_a_poll_that_lost_its_session(
 def test_a_session_that_is_lost_again(
     new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
 ) -> None:
-    """It starts over once; a poll's second such answer is waited out like any other, and calls nobody."""
+    """It starts over once; a poll's second such answer is raised, not polled for what is dead."""
     server.will(challenge([SSO]), SESSION_LOST, challenge([SSO], session="S2"))
     server.then_always(SESSION_LOST)
 
-    with pytest.raises(AuthTimeoutError) as caught:
-        new_auth(poll_timeout=10).attempt_auth()
-    assert caught.value.__cause__ is SESSION_LOST
+    with pytest.raises(MatrixError) as caught:
+        new_auth(poll_timeout=None).attempt_auth()
+    assert caught.value is SESSION_LOST
     assert len(patient.seen) == 2

@@ -216,7 +216,7 @@ def test_no_quotation_comes_to_light(body: dict[str, Any], status: int) -> None:
     """Wherever a server quotes a secret, neither text nor pickle has it."""
     offer = MatrixError(401, {"flows": [{"stages": ["m.login.password"]}]})
     server = ArbitraryServer([offer, MatrixError(status, body)])
-    auth = InteractiveAuth(server, lambda _stage: {"password": SECRET}, max_attempts=1, retry=None)
+    auth = InteractiveAuth(server, lambda stage: {"type": stage.type, "password": SECRET}, max_attempts=1, retry=None)
 
     ended = outcome(auth)
 
@@ -292,14 +292,14 @@ def test_merging_never_loses_what_it_has(replies: list[dict[str, Any]]) -> None:
     session.merge({"flows": [{"stages": ["a"]}], "session": "S0", "params": {"a": {}}, "completed": ["b"]})
 
     for body in replies:
-        before = (session.session, dict(session.completed), session.flows, session.params)
+        before = (session.id, dict(session.completed), session.flows, session.params)
         session.merge(body)
-        assert session.session
+        assert session.id
         assert session.flows
         assert all(isinstance(stage, str) for flow in session.flows for stage in flow)
         assert all(isinstance(stage, str) for stage in session.completed)
         if not isinstance(body.get("session"), str) or not body["session"]:
-            assert session.session == before[0]
+            assert session.id == before[0]
             if not isinstance(body.get("completed"), list):
                 assert session.completed == before[1]
         if not isinstance(body.get("flows"), list) or not body["flows"]:

@@ -93,10 +93,10 @@ def test_restoring_nonsense(phone: Threepid, saved: Any) -> None:
 
 
 def test_auth_names_the_validation() -> None:
-    """The auth dict has threepid_creds with sid, client secret and the identity server, but no session."""
+    """The auth dict has threepid_creds with sid and client secret, but no session."""
     email = Threepid(AuthType.EMAIL, ("a@example.org",), "s1", None)
 
-    assert email.auth("secret", {"id_server": "id.example", "id_access_token": "T"}) == {
+    assert email.auth("secret") == {
         "type": "m.login.email.identity",
-        "threepid_creds": {"sid": "s1", "client_secret": "secret", "id_server": "id.example", "id_access_token": "T"},
+        "threepid_creds": {"sid": "s1", "client_secret": "secret"},
     }

@@ -6,12 +6,21 @@ import dataclasses
 import inspect
 import json
 import math
+import pickle
 from typing import Any
 
 import pytest
 
 import interactive_auth
-from interactive_auth import AuthType, InteractiveAuth, InteractiveAuthOptions, ResumeState, RetryPolicy, Stage
+from interactive_auth import (
+    AuthType,
+    InteractiveAuth,
+    InteractiveAuthOptions,
+    MatrixError,
+    ResumeState,
+    RetryPolicy,
+    Stage,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,9 +62,28 @@ def test_stage_defaults() -> None:
         "error": None,
         "email_sid": None,
         "msisdn_sid": None,
+        "submit_url": None,
         "session": None,
         "client_secret": "",
+        "auth": None,
     }
+
+
+def test_what_a_stage_hides() -> None:
+    """The session, the client secret and the attempt that asks are left out of comparisons and of pickles."""
+    auth: InteractiveAuth[str] = InteractiveAuth(lambda _auth: "done", {})
+    error = MatrixError(401, {"errcode": "M_FORBIDDEN"})
+    shown = Stage("x", {"a": 1}, ("x", "y"), ("y",), 2, error, "e", "m", "https://example.org/submit")
+    stage = dataclasses.replace(shown, session="the-session", client_secret="the-secret", auth=auth)
+
+    assert stage == shown
+    assert dataclasses.asdict(stage)["auth"] is auth
+    pickled = pickle.dumps(stage)
+    assert b"the-se" not in pickled
+    again = pickle.loads(pickled)
+    assert (again.session, again.client_secret, again.auth) == (None, "", None)
+    assert dataclasses.replace(again, error=error) == shown
+    assert again.error.errcode == "M_FORBIDDEN"
 
 
 def test_stage_is_frozen_and_slotted() -> None:
