@@ -12,7 +12,7 @@ import pytest
 
 from interactive_auth import Homeserver, InteractiveAuthError, Stage, StartAuthStage
 
-from . import conduwuit, continuwuity, dendrite, synapse, tuwunel
+from . import conduwuit, continuwuity, dendrite, palpo, synapse, tuwunel
 from .conftest import TurnedClock
 from .recorded import ABSENT, CLIENT_SECRET, Auth, Row
 from .wire import Reply, Wire
@@ -22,6 +22,7 @@ TABLES = {
     "conduwuit": conduwuit.ROWS,
     "continuwuity": continuwuity.ROWS,
     "tuwunel": tuwunel.ROWS,
+    "palpo": palpo.ROWS,
     "synapse": synapse.ROWS,
 }
 ROWS = [

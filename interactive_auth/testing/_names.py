@@ -1,0 +1,64 @@
+"""What a script may name (``testing``): the paths of a homeserver, the stages that there are, what can be set.
+
+What must not be here: what any of them does. A name that nothing could ever answer to is an error where it is given.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Iterable
+
+from .._types import AuthType
+from ._endpoints import ENDPOINTS
+from ._paths import ends_with
+
+
+def check_path(name: str, path: object) -> str:
+    """Return how the paths of some endpoint end, "" for any, or the whole path of one of the script's own."""
+    if not isinstance(path, str):
+        raise TypeError(f"{name} must be a str, not {type(path).__name__}")
+    if path and not path.startswith("/_") and not any(ends_with(each, path) for each in ENDPOINTS):
+        known = ", ".join(sorted(ENDPOINTS))
+        raise ValueError(
+            f"{name}: no path ends with {path!r}; known are {known}, and whole paths that begin with /_, as in "
+            '"/_matrix/client/v3/createRoom"'
+        )
+    return path
+
+
+def check_stage(name: str, stage: object, named: Collection[str]) -> str:
+    """Return a stage that the script names somewhere, or the specification does."""
+    known = {*named, *(each.value for each in AuthType)}
+    if not isinstance(stage, str):
+        raise TypeError(f"{name} must be a stage's type, a str, not {type(stage).__name__}")
+    if stage not in known:
+        raise ValueError(
+            f"{name}: there is no stage {str(stage)!r}; known are those of the flows and answers, and the "
+            f"specification's: {', '.join(sorted(known))}"
+        )
+    return str(stage)
+
+
+def check_stages(name: str, stages: Iterable[str], flows: Collection[str]) -> None:
+    """Check the stages of a mapping; a name of the specification's kind that it does not have is mistyped."""
+    for stage in stages:
+        if stage.startswith("m."):
+            check_stage(name, stage, flows)
+
+
+def check_attribute(owner: type, name: str) -> None:
+    """Check that a script sets what can be set; names that begin with _ are a subclass's own."""
+    settable = {
+        each
+        for base in owner.__mro__
+        for each in (*inspect.get_annotations(base), *(key for key, value in vars(base).items() if _can_be_set(value)))
+        if not each.startswith("_")
+    }
+    if not name.startswith("_") and name not in settable:
+        raise AttributeError(
+            f"{owner.__name__} has no {name!r} to set; a script sets {', '.join(sorted(settable - {'base_url'}))}"
+        )
+
+
+def _can_be_set(value: object) -> bool:
+    return isinstance(value, property) and value.fset is not None
