@@ -82,6 +82,7 @@ _DENDRITE = replace(
     null_auth=Refusal(400, "M_BAD_JSON", "Unknown auth.type: "),
     empty_auth=Refusal(400, "M_BAD_JSON", "Unknown auth.type: "),
     wrong={"*": _again("M_FORBIDDEN", "The username or password was incorrect")},
+    other_user=Refusal(403, "M_FORBIDDEN", "Cannot delete another user's device"),
     missing={"*": _again("M_BAD_JSON", "A username must be supplied.")},
     no_params="object",
     endpoints={
@@ -124,6 +125,7 @@ _CONTINUWUITY = Quirks(
         "m.login.email.identity": _again(
             "M_THREEPID_AUTH_FAILED", "No validation session exists with this ID and secret"
         ),
+        "m.oauth": _again("M_FORBIDDEN", "No OAuth ticket available"),
     },
     other_user=_again("M_INVALID_PARAM", "User ID mismatch"),
     missing={"m.login.password": _again("M_UNRECOGNIZED", "Identifier type not recognized")},

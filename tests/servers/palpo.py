@@ -1,4 +1,4 @@
-"""What Palpo answers: 403 beside flows, no errcode for a wrong password, and sessions that it gives without keeping them.
+"""What Palpo answers: 403 beside flows, no errcode for a wrong password, sessions that it gives and does not keep.
 
 From its source (palpo-im/palpo, crates/server/src/uiaa.rs, error.rs, routing/client/{register,account,device}.rs and
 key/device_signing.rs), as of 2026; it was not run.
@@ -39,7 +39,8 @@ _TOKEN = challenge("m.login.registration_token", params=None)
 _WRONG_TOKEN = Reply(403, {**_TOKEN.body, "errcode": "M_FORBIDDEN", "error": "Invalid registration token."})
 _BARE_REFUSAL = error(401, "M_UNAUTHORIZED", "wrong username or password.")
 _ASKED_TOKEN = ("m.login.registration_token", 1, None)
-_SENT_TOKEN = {"type": "m.login.registration_token", "token": "a-token"}
+_GIVEN_TOKEN = {"type": "m.login.registration_token", "token": "a-token"}
+_SENT_TOKEN = typed("m.login.registration_token", token="a-token")
 #: DELETE /devices/{deviceId}, which keeps no session, so that no answer in one is ever right.
 _UNKEPT = challenge(params=None, errcode="M_UNAUTHORIZED", error="Missing authentication data")
 _UNKEPT_REFUSAL = challenge(
@@ -94,7 +95,7 @@ ROWS = (
         name="wrong token as forbidden beside the flows",
         request=register,
         replies=(_TOKEN, _WRONG_TOKEN, REGISTERED),
-        answers={"m.login.registration_token": (_SENT_TOKEN, _SENT_TOKEN)},
+        answers={"m.login.registration_token": (_GIVEN_TOKEN, _GIVEN_TOKEN)},
         asked=(_ASKED_TOKEN, ("m.login.registration_token", 2, "M_FORBIDDEN")),
         sent=(
             ABSENT,
@@ -141,6 +142,17 @@ ROWS = (
         request=register,
         replies=(
             error(404, "M_NOT_FOUND", "resource not found"),
+            challenge("m.login.dummy", params=None, session=NEW_SESSION),
+            REGISTERED,
+        ),
+        sent=({"session": OLD_SESSION}, ABSENT, typed("m.login.dummy", NEW_SESSION)),
+        options={"session_id": OLD_SESSION},
+    ),
+    Row(
+        name="unknown session as a fault of the database",
+        request=register,
+        replies=(
+            error(500, "M_UNKNOWN", "unknown db error"),
             challenge("m.login.dummy", params=None, session=NEW_SESSION),
             REGISTERED,
         ),

@@ -74,7 +74,7 @@ def other_query(homeserver: Homeserver) -> Any:
 
 EMAIL, OAUTH = "m.login.email.identity", "m.oauth"
 NO_UIA = "an error that comes before any authentication; fail_next() plays it"
-OF_ANOTHER = "the script knows stages, and not whose they are; fail_next() plays it"
+OF_ANOTHER = "it takes two accounts; see test_the_password_of_another"
 _SAME = Scene()
 _EXPIRED = Scene(actions={1: UIAServer.expire_sessions})
 _OPEN = Scene(actions={0: asks_nothing})
@@ -178,6 +178,7 @@ SCENES: Mapping[str, Mapping[str, Scene | str]] = {
         "session given and not stored": "a server that breaks the protocol",
         "password of another user": OF_ANOTHER,
         "unknown session": _SAME,
+        "unknown session as a fault of the database": "the words of another version",
         "unknown session silently replaced": _SAME,
         "passwords left to OAuth": NO_UIA,
     },
