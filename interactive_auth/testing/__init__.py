@@ -39,17 +39,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 from typing_extensions import Self
 
 from .._checks import check_seconds
-from ._accounts import Account, Caller, Device, error, unknown_token
-from ._endpoints import APPLICATION_SERVICE, answer, missing_token, wants_authentication
+from ._accounts import Account, Device, error
+from ._endpoints import APPLICATION_SERVICE, answer, wants_authentication
 from ._homeservers import homeservers
 from ._http import HTTPThread, ReceivedRequest, Response
-from ._names import check_attribute, check_path
+from ._names import check_attribute, check_int, check_path
 from ._outcomes import needs_nothing, refuse, succeed
 from ._pages import DONE_PAGE, PAGE
 from ._paths import APPROVAL, FALLBACK, METADATA, SUBMIT, TOKEN_REQUESTS, VALIDITY, matches
@@ -69,8 +69,6 @@ __all__ = [
     "homeservers",
 ]
 
-#: What those may send who have no account, or cannot log in.
-_FOR_STRANGERS = ("/register", "/account/password")
 _ACTIONS = ("profile", "devices_list", "device_view", "device_delete", "account_deactivate", "cross_signing_reset")
 
 
@@ -106,7 +104,6 @@ class UIAServer(ScriptedUIA):
         as_token: the access token of an application service, which may act for all accounts; None for none.
 
     Attributes:
-        base_url: the server's address, for a ``Homeserver``.
         server_name: what the ids of users end with.
 
     Raises:
@@ -140,11 +137,13 @@ class UIAServer(ScriptedUIA):
         self._received: list[ReceivedRequest] = []
         self._planned: list[_Planned] = []
         self._thread = HTTPThread(self._receive)
-        self.base_url: str = self._thread.base_url
+        self._base_url = self._thread.base_url
 
-    def __setattr__(self, name: str, value: object) -> None:
-        check_attribute(type(self), name)
-        super().__setattr__(name, value)
+    if not TYPE_CHECKING:  # type checkers find it themselves, unless a class has this method
+
+        def __setattr__(self, name: str, value: object) -> None:
+            check_attribute(type(self), name)
+            super().__setattr__(name, value)
 
     def close(self) -> None:
         """Stop, and hang up on everybody who is still connected."""
@@ -160,6 +159,11 @@ class UIAServer(ScriptedUIA):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.base_url}>"
+
+    @property
+    def base_url(self) -> str:
+        """The server's address, for a ``Homeserver``."""
+        return self._base_url
 
     @property
     def responses(self) -> Mapping[str, Mapping[str, Any]]:
@@ -217,14 +221,13 @@ class UIAServer(ScriptedUIA):
 
         Raises:
             TypeError: there is an errcode without a status.
-            ValueError: it is the status of no error; or no path ends so.
+            ValueError: the status is not an error's; or no path ends so.
         """
         if status is None:
             if errcode is not None:
                 raise TypeError('an errcode needs its status, as in fail_next(400, "M_USER_IN_USE")')
             status, errcode, error = 500, "M_UNKNOWN", "Internal server error"
-        if not isinstance(status, int):
-            raise TypeError(f"status must be an int, not {type(status).__name__}")
+        check_int("status", status)
         if not 400 <= status < 600:
             raise ValueError("status must be an error's, 400 to 599")
         body = b"<html>" if errcode is None else {"errcode": errcode, "error": error}
@@ -262,6 +265,9 @@ class UIAServer(ScriptedUIA):
 
     def _plan(self, response: Response | None, times: int, path: str) -> None:
         planned = _Planned(check_path("path", path), response)
+        check_int("times", times)
+        if times < 1:
+            raise ValueError("times must be 1 or more")
         with self._lock:
             self._planned += [planned] * times
 
@@ -286,8 +292,7 @@ class UIAServer(ScriptedUIA):
             return response
         if wants_authentication(request):
             return (
-                self._check_access_token(request, caller)
-                or refuse(self._accounts, request, caller)
+                refuse(self._accounts, request, caller, self.access_token)
                 or (None if needs_nothing(request, caller) else self._authenticate(request, caller))
                 or succeed(self._accounts, self._validations, request, caller, self.server_name)
             )
@@ -334,11 +339,3 @@ class UIAServer(ScriptedUIA):
             places = {"issuer": f"{self.base_url}/", "account_management_uri": url}
             return Response(200, {**places, "account_management_actions_supported": actions})
         return error(404, "M_UNRECOGNIZED", "Unrecognized request")
-
-    def _check_access_token(self, request: ReceivedRequest, caller: Caller) -> Response | None:
-        given = request.access_token
-        if self.access_token in (None, given) or caller.account is not None or caller.is_service:
-            return None
-        if given is None:
-            return None if request.path.endswith(_FOR_STRANGERS) else missing_token()
-        return unknown_token()

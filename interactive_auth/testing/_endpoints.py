@@ -124,9 +124,8 @@ def _sync(accounts: Accounts, request: ReceivedRequest, caller: Caller, account:
 
 
 def _shown(device_id: str, device: Device) -> dict[str, Any]:
-    # A name is left out and not null: clients' schemas want a string.
-    name = {} if device.display_name is None else {"display_name": device.display_name}
-    return {"device_id": device_id, **name, "last_seen_ip": "127.0.0.1", "last_seen_ts": 1_700_000_000_000}
+    seen = {"last_seen_ip": "127.0.0.1", "last_seen_ts": 1_700_000_000_000}
+    return {"device_id": device_id, "display_name": device.display_name, **seen}
 
 
 def _no_device() -> Response:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Collection, Iterable
 
+from .._checks import type_error
 from .._types import AuthType
 from ._endpoints import ENDPOINTS
 from ._paths import ends_with
@@ -16,7 +17,7 @@ from ._paths import ends_with
 def check_path(name: str, path: object) -> str:
     """Return how the paths of some endpoint end, "" for any, or the whole path of one of the script's own."""
     if not isinstance(path, str):
-        raise TypeError(f"{name} must be a str, not {type(path).__name__}")
+        raise type_error(name, "a str", path)
     if path and not path.startswith("/_") and not any(ends_with(each, path) for each in ENDPOINTS):
         known = ", ".join(sorted(ENDPOINTS))
         raise ValueError(
@@ -26,11 +27,17 @@ def check_path(name: str, path: object) -> str:
     return path
 
 
+def check_int(name: str, value: object) -> None:
+    """Check that an argument is an int, and not a bool, which counts as one."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise type_error(name, "an int", value)
+
+
 def check_stage(name: str, stage: object, named: Collection[str]) -> str:
     """Return a stage that the script names somewhere, or the specification does."""
     known = {*named, *(each.value for each in AuthType)}
     if not isinstance(stage, str):
-        raise TypeError(f"{name} must be a stage's type, a str, not {type(stage).__name__}")
+        raise type_error(name, "a stage's type, a str", stage)
     if stage not in known:
         raise ValueError(
             f"{name}: there is no stage {str(stage)!r}; known are those of the flows and answers, and the "
@@ -55,9 +62,7 @@ def check_attribute(owner: type, name: str) -> None:
         if not each.startswith("_")
     }
     if not name.startswith("_") and name not in settable:
-        raise AttributeError(
-            f"{owner.__name__} has no {name!r} to set; a script sets {', '.join(sorted(settable - {'base_url'}))}"
-        )
+        raise AttributeError(f"{owner.__name__} has no {name!r} to set; a script sets {', '.join(sorted(settable))}")
 
 
 def _can_be_set(value: object) -> bool:

@@ -13,6 +13,8 @@ from ._http import ReceivedRequest, Response
 from ._paths import matches
 from ._threepid import Validations
 
+#: What those may send who have no account, or cannot log in.
+_FOR_STRANGERS = ("/register", "/account/password")
 #: What an application service need not authenticate for (v1.17).
 _FOR_SERVICES = ("/delete_devices", "/devices/{device_id}", "/keys/device_signing/upload", "/account/deactivate")
 
@@ -24,12 +26,23 @@ def needs_nothing(request: ReceivedRequest, caller: Caller) -> bool:
     )
 
 
-def refuse(accounts: Accounts, request: ReceivedRequest, caller: Caller) -> Response | None:
-    """Return the refusal of a registration that no authentication would help; None for what may go on."""
+def refuse(accounts: Accounts, request: ReceivedRequest, caller: Caller, access_token: str | None) -> Response | None:
+    """Return the refusal of what no authentication would help; None for what may go on.
+
+    Args:
+        accounts: all accounts.
+        request: the request.
+        caller: whose it is.
+        access_token: the access token that is known beside those of the accounts; None if any is, or none.
+    """
+    given = request.access_token
+    known = access_token in (None, given) or caller.account is not None or caller.is_service
+    if not known and (given is not None or not request.path.endswith(_FOR_STRANGERS)):
+        return missing_token() if given is None else unknown_token()
     if not matches(request.path, "/register"):
         return None
     if _registers_for_service(request) and not caller.is_service:
-        return missing_token() if request.access_token is None else unknown_token()
+        return missing_token() if given is None else unknown_token()
     taken = accounts.is_taken(str(request.body.get("username") or ""), _session(request))
     return error(400, "M_USER_IN_USE", "User ID already taken.") if taken else None
 

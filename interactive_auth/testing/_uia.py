@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .._checks import type_error
 from ._accounts import Account, Accounts, Caller
 from ._homeservers import homeservers
 from ._http import ReceivedRequest, Response
@@ -67,7 +68,7 @@ class ScriptedUIA:
     All attributes may be set at any time, in the middle of a session, too.
     """
 
-    base_url: str
+    _base_url: str
 
     def __init__(
         self,
@@ -128,7 +129,7 @@ class ScriptedUIA:
     @quirks.setter
     def quirks(self, value: str | Quirks) -> None:
         if not isinstance(value, (str, Quirks)):
-            raise TypeError(f"quirks must be a str or Quirks, not {type(value).__name__}")
+            raise type_error("quirks", "a str or Quirks", value)
         if isinstance(value, str) and value not in homeservers:
             raise ValueError(f"quirks must be one of {', '.join(homeservers)}, or Quirks, not {value!r}")
         self._quirks = homeservers[value] if isinstance(value, str) else value
@@ -317,7 +318,7 @@ class ScriptedUIA:
             return {"policies": quirks.policies}
         if stage == "m.login.recaptcha":
             return {"public_key": "a-site-key"}
-        return {"url": f"{self.base_url}/approve/{stage}?session={session.id}"} if stage in _OAUTH else None
+        return {"url": f"{self._base_url}/approve/{stage}?session={session.id}"} if stage in _OAUTH else None
 
 
 def _is_whole(stage: str, auth: Mapping[str, Any], quirks: Quirks) -> bool:
