@@ -139,7 +139,9 @@ class UIAServer(ScriptedUIA):
         self._thread = HTTPThread(self._receive)
         self._base_url = self._thread.base_url
 
-    if not TYPE_CHECKING:  # type checkers find it themselves, unless a class has this method
+    if TYPE_CHECKING:
+        pass  # type checkers find unknown attributes themselves, unless a class has this method
+    else:
 
         def __setattr__(self, name: str, value: object) -> None:
             check_attribute(type(self), name)
