@@ -44,7 +44,7 @@ from urllib.parse import unquote
 
 from typing_extensions import Self
 
-from .._checks import check_seconds
+from .._checks import check_mapping, check_seconds
 from ._accounts import Account, Device, error
 from ._endpoints import APPLICATION_SERVICE, answer, wants_authentication
 from ._homeservers import homeservers
@@ -174,7 +174,8 @@ class UIAServer(ScriptedUIA):
 
     @responses.setter
     def responses(self, value: Mapping[str, Mapping[str, Any]]) -> None:
-        self._responses = {check_path("responses", path): body for path, body in value.items()}
+        responses = check_mapping("responses", value)
+        self._responses = {check_path("responses", path): body for path, body in responses.items()}
 
     @property
     def requests(self) -> list[ReceivedRequest]:

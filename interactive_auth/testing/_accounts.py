@@ -111,7 +111,7 @@ class Accounts:
         if token == as_token:
             return self._assert(request.params.get("user_id"), request.params.get("device_id"))
         for account in self.known.values():
-            for device_id, device in account.devices.items():
+            for device_id, device in list(account.devices.items()):  # the test may add some
                 self._issued.add(device.access_token)
                 if device.access_token == token:
                     return Caller(account, device_id)

@@ -6,9 +6,9 @@ What must not be here: what any of them does. A name that nothing could ever ans
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
-from .._checks import type_error
+from .._checks import check_mapping, type_error
 from .._types import AuthType
 from ._endpoints import ENDPOINTS
 from ._paths import ends_with
@@ -46,10 +46,10 @@ def check_stage(name: str, stage: object, named: Collection[str]) -> str:
     return str(stage)
 
 
-def check_stages(name: str, stages: Iterable[str], flows: Collection[str]) -> None:
+def check_stages(name: str, by_stage: object, flows: Collection[str]) -> None:
     """Check the stages of a mapping; a name of the specification's kind that it does not have is mistyped."""
-    for stage in stages:
-        if stage.startswith("m."):
+    for stage in check_mapping(name, by_stage):
+        if not isinstance(stage, str) or stage.startswith("m."):
             check_stage(name, stage, flows)
 
 

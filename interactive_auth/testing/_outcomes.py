@@ -60,7 +60,7 @@ def succeed(
         return error(400, "M_THREEPID_AUTH_FAILED", "No validated 3pid session found")
     if matches(request.path, "/account/password") and account is None and request.auth is not None:
         # A forgotten password: the mail says whose it is.
-        account = accounts.of(validations.address(request.auth.get("threepid_creds")) or "")
+        account = accounts.of(validations.address(request.auth.get("threepid_creds")))
     if account is not None:
         _change(accounts, validations, request, account, caller.device_id)
     unbound = matches(request.path, "/account/deactivate") is not None
@@ -72,7 +72,7 @@ def _change(
 ) -> None:
     body = request.body
     if matches(request.path, "/account/3pid/add"):
-        account.addresses.append(validations.address(body) or "")
+        account.addresses.append(validations.address(body))
     if matches(request.path, "/account/password"):
         keep_all = body.get("logout_devices", True) is False
         accounts.change_password(account, str(body.get("new_password")), device_id, keep_all=keep_all)

@@ -116,10 +116,11 @@ class Validations:
             found.validated = False
         return right
 
-    def address(self, creds: Any) -> str | None:
-        """Return the address that ``threepid_creds`` are about; None for those of nobody."""
-        messages = self._find(creds.get("sid"), creds.get("client_secret")).messages if isinstance(creds, dict) else []
-        return messages[-1].address if messages else None
+    def address(self, creds: object) -> str:
+        """Return the address that ``threepid_creds`` are about; empty for those of nobody."""
+        given = creds if isinstance(creds, dict) else {}
+        messages = self._find(given.get("sid"), given.get("client_secret")).messages
+        return messages[-1].address if messages else ""
 
     def _find(self, sid: object, secret: object) -> Validation:
         for found in self._found.values():

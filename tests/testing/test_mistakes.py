@@ -76,6 +76,21 @@ def test_a_mistyped_stage(uia_server: UIAServer, name: str) -> None:
     assert getattr(uia_server, name) == mapping
 
 
+@pytest.mark.parametrize("name", ["answers", "params", "responses"])
+@pytest.mark.parametrize("value", [None, "right", [["m.login.password"]]])
+def test_mappings_that_are_none(uia_server: UIAServer, name: str, value: Any) -> None:
+    """What is not a mapping has nothing for any stage or path."""
+    with pytest.raises(TypeError, match=f"{name} must be a mapping, not"):
+        setattr(uia_server, name, value)
+
+
+@pytest.mark.parametrize("name", ["answers", "params"])
+def test_a_key_that_is_no_stage(uia_server: UIAServer, name: str) -> None:
+    """It is no stage's name."""
+    with pytest.raises(TypeError, match=f"{name} must be a stage's type, a str, not int"):
+        setattr(uia_server, name, {5: "right"})
+
+
 @pytest.mark.parametrize("path", ["/regsiter", "gister", "/ONE", "/register/", "https://example.org/register", "/v3"])
 def test_an_unknown_path(uia_server: UIAServer, path: str) -> None:
     """A path that no request could have is refused with those that are known, and plans nothing."""
