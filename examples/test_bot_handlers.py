@@ -1,6 +1,7 @@
 """A bot that asks its owner for the password, and the tests of its handlers, on a homeserver that follows a script.
 
 pip install pytest && python -m pytest test_bot_handlers.py
+python -m pytest -c /dev/null test_bot_handlers.py      in a clone, whose own settings turn the fixture off
 
 The fixture uia_server comes with the library; there is nothing to configure, and no other server is needed.
 """
@@ -55,9 +56,9 @@ Played = tuple[Bot, "queue.Queue[str]"]
 def played(uia_server: UIAServer) -> Iterator[Played]:
     """Run the bot on a homeserver that wants its password, and hear what it says."""
     uia_server.flows = [["m.login.password"]]
-    uia_server.answers = {"m.login.password": "right"}
+    account = uia_server.add_account("bot", "right", devices=["BOT", "OLDDEVICE"])
     said: queue.Queue[str] = queue.Queue()
-    with Homeserver(uia_server.base_url, access_token="a-token") as homeserver:
+    with Homeserver(uia_server.base_url, access_token=account.devices["BOT"].access_token) as homeserver:
         bot = Bot(homeserver, said.put, ["OLDDEVICE"])
         worker = threading.Thread(target=bot.clean_up)
         worker.start()
@@ -79,7 +80,7 @@ def test_a_mistyped_password(uia_server: UIAServer, played: Played, quirks: str)
 
     assert said.get(timeout=PATIENCE) == "They are gone."
     assert [auth and auth["password"] for auth in uia_server.auths] == [None, "wrong", "right"]
-    assert uia_server.requests[-1].body["devices"] == ["OLDDEVICE"]
+    assert list(uia_server.accounts["bot"].devices) == ["BOT"]
 
 
 def test_the_owner_cancels(uia_server: UIAServer, played: Played) -> None:
@@ -91,6 +92,7 @@ def test_the_owner_cancels(uia_server: UIAServer, played: Played) -> None:
 
     assert said.get(timeout=PATIENCE) == "They are still there: AuthCancelledError"
     assert uia_server.auths == [None]
+    assert "OLDDEVICE" in uia_server.accounts["bot"].devices
 
 
 def test_a_homeserver_in_trouble(uia_server: UIAServer, played: Played) -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from requests.structures import CaseInsensitiveDict
 
@@ -33,43 +33,66 @@ class ReceivedRequest:
         path: the path as it stood on the wire, percent-encoded, without the query.
         query: what stood behind the question mark.
         headers: the header fields; their names are found in any case.
-        body: the body's JSON; None if it was empty, bytes if it was no JSON.
+        content: the bytes of the body.
+        body: the object that the body's JSON is; empty if it is not an object, or not JSON.
     """
 
     method: str
     path: str
     query: str
     headers: Mapping[str, str]
-    body: Any
+    content: bytes
+    body: dict[str, Any]
 
     @property
-    def auth(self) -> Any:
-        """The body's ``auth``; None if it has none."""
-        return self.body.get("auth") if isinstance(self.body, dict) else None
+    def auth(self) -> dict[str, Any] | None:
+        """The body's ``auth``; None if it has none, or one that is not an object."""
+        auth = self.body.get("auth")
+        return auth if isinstance(auth, dict) else None
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The query, decoded."""
+        return dict(parse_qsl(self.query, keep_blank_values=True))
+
+    @property
+    def access_token(self) -> str | None:
+        """The access token that came with it; None for none."""
+        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+        return token if scheme == "Bearer" and token else None
 
 
 @dataclass(frozen=True)
-class Reply:
-    """What is answered: ``body`` as JSON, or as it stands if it is bytes."""
+class Response:
+    """What is answered.
+
+    Attributes:
+        status: the HTTP status code.
+        body: the body's JSON; bytes are sent as they stand.
+        headers: the header fields, beside those of any answer.
+        after: the seconds that it takes.
+    """
 
     status: int
     body: Any
     headers: Mapping[str, str] = field(default_factory=dict)
+    after: float = 0.0
 
 
 class HTTPThread(ThreadingHTTPServer):
     """A running server; each request is answered by ``answer``, in a thread of its connection's.
 
     Args:
-        answer: makes the reply; None hangs up without one. What it raises is logged, and answered with a 500.
+        answer: makes the response; None hangs up without one. What it raises is logged, and answered with a 500.
         tls: speaks TLS by this context, as "localhost".
     """
 
     daemon_threads = False  # or closing would not wait for them
 
-    def __init__(self, answer: Callable[[ReceivedRequest], Reply | None], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, answer: Callable[[ReceivedRequest], Response | None], tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Exchange)
         self.answer = answer
+        self.closing = threading.Event()
         self.connections: set[socket.socket] = set()
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_side=True)
@@ -92,6 +115,7 @@ class HTTPThread(ThreadingHTTPServer):
 
     def close(self) -> None:
         """Stop, and hang up on everybody who is still connected; nothing is left behind. Again, it does nothing."""
+        self.closing.set()
         if self._thread.is_alive():
             self.shutdown()
             self._thread.join()
@@ -127,34 +151,35 @@ class _Exchange(BaseHTTPRequestHandler):
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         url = urlsplit(self.path)
         headers = CaseInsensitiveDict(self.headers.items())
-        reply = self._answer(ReceivedRequest(self.command, url.path, url.query, headers, _read(content)))
-        if reply is None:
+        response = self._answer(ReceivedRequest(self.command, url.path, url.query, headers, content, _read(content)))
+        if response is None or (response.after and cast(HTTPThread, self.server).closing.wait(response.after)):
             self.close_connection = True
             return
-        self.send_response(reply.status)
-        for name, value in {"Content-Type": "application/json", **reply.headers}.items():
+        self.send_response(response.status)
+        for name, value in {"Content-Type": "application/json", **response.headers}.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(reply.body)))
+        self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
-        self.wfile.write(reply.body)
+        self.wfile.write(response.body)
 
-    def _answer(self, request: ReceivedRequest) -> Reply | None:
+    def _answer(self, request: ReceivedRequest) -> Response | None:
         try:
-            reply = cast(HTTPThread, self.server).answer(request)
-            if reply is None or isinstance(reply.body, bytes):
-                return reply
-            return replace(reply, body=json.dumps(reply.body).encode())
+            response = cast(HTTPThread, self.server).answer(request)
+            if response is None or isinstance(response.body, bytes):
+                return response
+            return replace(response, body=json.dumps(response.body).encode())
         except Exception as error:
             _LOG.exception("the script of the server failed")
             words = f"the script of the server failed: {type(error).__name__}: {error}"
-            return Reply(500, json.dumps({"errcode": "M_UNKNOWN", "error": words}).encode())
+            return Response(500, json.dumps({"errcode": "M_UNKNOWN", "error": words}).encode())
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
 
 
-def _read(content: bytes) -> Any:
+def _read(content: bytes) -> dict[str, Any]:
     try:
-        return json.loads(content) if content else None
+        body = json.loads(content) if content else None
     except ValueError:
-        return content
+        return {}
+    return body if isinstance(body, dict) else {}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ._http import Reply
+from ._http import Response
 
 #: The stages that an address completes, and the medium that it is reached by.
 MEDIA: Mapping[str, str] = {"m.login.email.identity": "email", "m.login.msisdn": "msisdn"}
@@ -70,12 +70,11 @@ class Validations:
         self._found: dict[tuple[str, str, str], Validation] = {}
         self._early: dict[str, int] = {}
 
-    def request(self, medium: str, body: Any, submit_url: str) -> Reply:
+    def request(self, medium: str, given: Mapping[str, Any], submit_url: str) -> Response:
         """Answer a token request (client-server API, the "requestToken" endpoints)."""
-        given: Mapping[str, Any] = body if isinstance(body, dict) else {}
         lacking = [key for key in ("client_secret", *_ADDRESS[medium], "send_attempt") if key not in given]
         if lacking:
-            return Reply(400, {"errcode": "M_MISSING_PARAM", "error": f"Missing params: {lacking}"})
+            return Response(400, {"errcode": "M_MISSING_PARAM", "error": f"Missing params: {lacking}"})
         address, secret = " ".join(str(given[key]) for key in _ADDRESS[medium]), str(given["client_secret"])
         found = self._found.setdefault((medium, address, secret), Validation())
         # Only a larger number has it sent again.
@@ -86,7 +85,7 @@ class Validations:
         if medium in self._early:
             found.due = self._early.pop(medium)
         answer = {"sid": found.messages[0].sid}
-        return Reply(200, answer if medium == "email" else {**answer, "submit_url": submit_url})
+        return Response(200, answer if medium == "email" else {**answer, "submit_url": submit_url})
 
     def complete(self, medium: str, after: int) -> None:
         """Have the address of the last message validated; without any message, that of the first one to come."""
@@ -96,15 +95,14 @@ class Validations:
         else:
             self._early[medium] = after
 
-    def submit(self, body: Any, is_right: Callable[[dict[str, Any]], bool]) -> Reply:
+    def submit(self, given: dict[str, Any], is_right: Callable[[dict[str, Any]], bool]) -> Response:
         """Answer the code of an SMS (identity service API, "submitToken")."""
-        given = body if isinstance(body, dict) else {}
         found = self._find(given.get("sid"), given.get("client_secret"))
         right = bool(found.messages) and is_right(given)
         found.validated = found.validated or right
-        return Reply(200, {"success": right})
+        return Response(200, {"success": right})
 
-    def validated(self, medium: str | None, creds: Any, *, spend: bool = False) -> bool:
+    def validated(self, medium: str | None, creds: Mapping[str, Any], *, spend: bool = False) -> bool:
         """Return whether ``threepid_creds`` are those of an address that is validated.
 
         Args:
@@ -118,7 +116,13 @@ class Validations:
             found.validated = False
         return right
 
-    def _find(self, sid: Any, secret: Any) -> Validation:
+    def address(self, creds: object) -> str:
+        """Return the address that ``threepid_creds`` are about; empty for those of nobody."""
+        given = creds if isinstance(creds, dict) else {}
+        messages = self._find(given.get("sid"), given.get("client_secret")).messages
+        return messages[-1].address if messages else ""
+
+    def _find(self, sid: object, secret: object) -> Validation:
         for found in self._found.values():
             if found.messages[0].sid == sid and found.messages[0].client_secret == secret:
                 return found

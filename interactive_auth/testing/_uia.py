@@ -1,6 +1,6 @@
 """The scripted homeserver's side of User-Interactive Authentication (``testing``): sessions, stages, answers.
 
-What must not be here: HTTP, and how single homeservers differ, which is data in ``_testing_quirks``.
+What must not be here: HTTP, and how single homeservers differ, which is data in ``_homeservers``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ._http import ReceivedRequest, Reply
-from ._quirks import Quirks, Refusal, homeservers
+from .._checks import type_error
+from ._accounts import Account, Accounts, Caller
+from ._homeservers import homeservers
+from ._http import ReceivedRequest, Response
+from ._names import check_stage, check_stages
+from ._quirks import Quirks, Refusal
 from ._threepid import MEDIA, Message, Validations
 
 #: The right answer to a stage: its secret, or fields that the auth dict must have, or a function that looks at it.
@@ -29,7 +33,6 @@ _BY_TYPE = frozenset({"m.login.dummy", "m.login.terms"})
 _ELSEWHERE = frozenset({"m.login.sso", "org.matrix.login.sso", "m.oauth", "org.matrix.cross_signing_reset"})
 _OAUTH = frozenset({"m.oauth", "org.matrix.cross_signing_reset"})
 _NO_ANSWER = Refusal(401, "M_FORBIDDEN", "no answer to {type} is right: the script has none for it", flows=True)
-_NOTHING: Mapping[str, str] = {}
 _WRONG = Refusal(401, "M_FORBIDDEN", "Wrong answer", flows=True)
 
 
@@ -63,13 +66,9 @@ class ScriptedUIA:
     """What is asked for and what is right, and the state that the requests have led to; ``UIAServer`` sends it.
 
     All attributes may be set at any time, in the middle of a session, too.
-
-    Attributes:
-        answers: the right answers by stage; see ``UIAServer``.
-        params: the stages' parameters; see ``UIAServer``.
     """
 
-    base_url: str
+    _base_url: str
 
     def __init__(
         self,
@@ -78,6 +77,7 @@ class ScriptedUIA:
         params: Mapping[str, Mapping[str, Any] | None],
         quirks: str | Quirks,
     ) -> None:
+        self._accounts = Accounts()
         self.flows = flows
         self.answers = answers
         self.params = params
@@ -99,12 +99,37 @@ class ScriptedUIA:
         self._flows = None if value is None else [[str(stage) for stage in flow] for flow in value]
 
     @property
+    def answers(self) -> Mapping[str, Answer]:
+        """The right answers by stage; see ``UIAServer``."""
+        return self._answers
+
+    @answers.setter
+    def answers(self, value: Mapping[str, Answer]) -> None:
+        check_stages("answers", value, self._offered())
+        self._answers = value
+
+    @property
+    def params(self) -> Mapping[str, Mapping[str, Any] | None]:
+        """The stages' parameters; see ``UIAServer``."""
+        return self._params
+
+    @params.setter
+    def params(self, value: Mapping[str, Mapping[str, Any] | None]) -> None:
+        check_stages("params", value, self._offered())
+        self._params = value
+
+    def _offered(self) -> list[str]:
+        return [stage for flow in self.flows or () for stage in flow]
+
+    @property
     def quirks(self) -> Quirks:
         """The quirks of the homeserver that is played; set by its name in ``homeservers``, or to some of one's own."""
         return self._quirks
 
     @quirks.setter
     def quirks(self, value: str | Quirks) -> None:
+        if not isinstance(value, (str, Quirks)):
+            raise type_error("quirks", "a str or Quirks", value)
         if isinstance(value, str) and value not in homeservers:
             raise ValueError(f"quirks must be one of {', '.join(homeservers)}, or Quirks, not {value!r}")
         self._quirks = homeservers[value] if isinstance(value, str) else value
@@ -143,8 +168,10 @@ class ScriptedUIA:
 
         Raises:
             KeyError: the server does not know the session.
+            ValueError: there is no such stage.
         """
         with self._lock:
+            stage = check_stage("stage", stage, (*self._offered(), *self.answers))
             if stage in MEDIA:
                 self._validations.complete(MEDIA[stage], after)
             elif session is None and not self._sessions:
@@ -161,38 +188,40 @@ class ScriptedUIA:
         with self._lock:
             self._sessions.clear()
 
-    def _authenticate(self, request: ReceivedRequest) -> Reply | None:
+    def _authenticate(self, request: ReceivedRequest, caller: Caller) -> Response | None:
         """Return the answer to a request that wants authentication; None if it has it."""
         quirks, flows = self.quirks.at(request.path), self.flows
         if flows is None:
             return None
         operation = (request.method, request.path, request.query)
-        body = request.body if isinstance(request.body, dict) else {}
-        auth = body.get("auth", {})
+        auth = request.body.get("auth", {})
         if not auth:
-            refusal = None if "auth" not in body else quirks.null_auth if auth is None else quirks.empty_auth
+            refusal = None if "auth" not in request.body else quirks.null_auth if auth is None else quirks.empty_auth
             if refusal is not None:
-                return _refuse(refusal, {})
+                return self._refuse(refusal, {})
             return self._challenge(self._open(operation), quirks, first=True)
         if not isinstance(auth, dict) or not all(isinstance(auth.get(key, ""), str) for key in ("type", "session")):
-            return Reply(400, {"errcode": "M_BAD_JSON", "error": "auth is no auth dict"})
+            return Response(400, {"errcode": "M_BAD_JSON", "error": "auth is no auth dict"})
         stage, known = auth.get("type"), self._sessions.get(auth.get("session") or "")
         if stage is None and quirks.session_alone is not None:
-            return _refuse(quirks.session_alone, auth)
+            return self._refuse(quirks.session_alone, auth)
         session = known or self._enter(auth, operation, quirks)
         if isinstance(session, Refusal):
-            return _refuse(session, auth)
+            return self._refuse(session, auth, self._open(operation) if session.flows else None, quirks)
         if session.operation != operation and quirks.one_request is not None:
-            return _refuse(quirks.one_request, auth)
+            return self._refuse(quirks.one_request, auth)
         session.come_due()
-        error = self._answer_stage(session, auth, quirks)
+        error = self._answer_stage(session, auth, quirks, caller.account)
         if error is not None and known is None and not quirks.keeps_refused_one_shots:
             self._sessions.pop(session.id, None)
+        if error is not None and quirks.renews_session:
+            self._sessions.pop(session.id, None)
+            session = self._open(operation)
         if error is not None and not error.flows:
-            return _refuse(error, auth)
+            return self._refuse(error, auth)
         done = any(set(flow) <= set(session.completed) for flow in flows)
         if not done or (stage is None and not quirks.session_alone_completes):
-            return self._challenge(session, quirks, _words(error, auth) if error else {})
+            return self._challenge(session, quirks) if error is None else self._refuse(error, auth, session, quirks)
         if quirks.session_ends:
             self._sessions.pop(session.id, None)
         return None
@@ -213,25 +242,29 @@ class ScriptedUIA:
             return quirks.unknown_session
         return self._open(operation, id)
 
-    def _answer_stage(self, session: _Session, auth: dict[str, Any], quirks: Quirks) -> Refusal | None:
+    def _answer_stage(
+        self, session: _Session, auth: dict[str, Any], quirks: Quirks, asking: Account | None
+    ) -> Refusal | None:
         """Complete the stage that is answered, or return what is wrong with the answer."""
         stage = auth.get("type")
         if stage is None:
             return session.error if quirks.repeats_error else None
-        offered = [each for flow in self.flows or () for each in flow]
+        offered = self._offered()
         if stage in _OAUTH:  # one stage of two names, under either of which clients answer it
             stage = next((each for each in offered if each in _OAUTH), stage)
         if stage not in offered and stage not in quirks.unoffered:
             return quirks.unknown_stage
         if stage in session.completed and not quirks.checks_again:
             return session.error
-        session.error = self._judge(session, stage, auth, quirks)
+        session.error = self._judge(session, stage, auth, quirks, asking)
         done = session.error is None and (stage not in _ELSEWHERE or stage in self.answers)
         if done and (stage not in session.completed or quirks.completed_twice):
             session.completed.append(stage)
         return session.error
 
-    def _judge(self, session: _Session, stage: str, auth: dict[str, Any], quirks: Quirks) -> Refusal | None:
+    def _judge(
+        self, session: _Session, stage: str, auth: dict[str, Any], quirks: Quirks, asking: Account | None
+    ) -> Refusal | None:
         wrong = quirks.wrong.get(stage) or quirks.wrong.get("*") or _WRONG
         if not _is_whole(stage, auth, quirks):
             return quirks.missing.get(stage) or quirks.missing.get("*") or wrong
@@ -241,6 +274,10 @@ class ScriptedUIA:
             return None if right else wrong
         if stage in self.answers:
             return None if self._is_right(stage, auth) else wrong
+        if stage == "m.login.password" and self._accounts.known:
+            account = self._accounts.check_password(auth)
+            another = account is not None and asking is not None and account is not asking
+            return wrong if account is None else quirks.other_user if another else None
         if stage in _ELSEWHERE:
             refusal = quirks.wrong.get(stage)
             return None if refusal is None or (refusal.flows and stage in session.completed) else refusal
@@ -255,16 +292,9 @@ class ScriptedUIA:
             return answer in auth.values() if key is None else auth.get(key) == answer
         return all(key in auth and auth[key] == value for key, value in answer.items())
 
-    def _challenge(
-        self,
-        session: _Session,
-        quirks: Quirks,
-        words: Mapping[str, str] = _NOTHING,
-        *,
-        first: bool = False,
-    ) -> Reply:
+    def _challenge(self, session: _Session, quirks: Quirks, *, first: bool = False) -> Response:
         flows = [{"stages": stages} for stages in self.flows or ()]
-        body: dict[str, Any] = {"flows": flows, "session": session.id, **words}
+        body: dict[str, Any] = {"flows": flows, "session": session.id}
         found = {each: self._params_of(each, session, quirks) for stages in self.flows or () for each in stages}
         params = {stage: value for stage, value in found.items() if value is not None}
         if params or quirks.no_params != "absent":
@@ -272,7 +302,14 @@ class ScriptedUIA:
         completed = sorted(session.completed) if quirks.completed_sorted else list(session.completed)
         if completed or quirks.completed == "always" or (quirks.completed == "later" and not first):
             body["completed"] = completed if session.kept else None
-        return Reply(401, body)
+        return Response(401, body)
+
+    def _refuse(
+        self, error: Refusal, auth: Mapping[str, Any], session: _Session | None = None, quirks: Quirks | None = None
+    ) -> Response:
+        """Answer with an error; in a session that goes on, its flows are beside it."""
+        body = {} if session is None or quirks is None else self._challenge(session, quirks).body
+        return Response(error.status, {**body, **_words(error, auth)})
 
     def _params_of(self, stage: str, session: _Session, quirks: Quirks) -> Mapping[str, Any] | None:
         if stage in self.params:
@@ -281,7 +318,7 @@ class ScriptedUIA:
             return {"policies": quirks.policies}
         if stage == "m.login.recaptcha":
             return {"public_key": "a-site-key"}
-        return {"url": f"{self.base_url}/approve/{stage}?session={session.id}"} if stage in _OAUTH else None
+        return {"url": f"{self._base_url}/approve/{stage}?session={session.id}"} if stage in _OAUTH else None
 
 
 def _is_whole(stage: str, auth: Mapping[str, Any], quirks: Quirks) -> bool:
@@ -298,9 +335,7 @@ def _is_whole(stage: str, auth: Mapping[str, Any], quirks: Quirks) -> bool:
 
 
 def _words(error: Refusal, auth: Mapping[str, Any]) -> dict[str, str]:
+    if error.errcode is None:
+        return {}
     words = error.error.replace("{session}", str(auth.get("session"))).replace("{type}", str(auth.get("type")))
     return {"errcode": error.errcode, "error": words}
-
-
-def _refuse(error: Refusal, auth: Mapping[str, Any]) -> Reply:
-    return Reply(error.status, _words(error, auth))

@@ -34,6 +34,7 @@ _PENDING = {"errcode": "M_THREEPID_AUTH_FAILED", "error": "No validation session
 #: It states no delay, neither in the body nor in a header.
 _LIMITED = error(429, "M_LIMIT_EXCEEDED", "Too many requests")
 _OAUTH = {"m.oauth": {"url": "https://account.example.org/?action=org.matrix.cross_signing_reset"}}
+_UNAPPROVED = {"errcode": "M_FORBIDDEN", "error": "No OAuth ticket available"}
 _ASKED_EMAIL = ("m.login.email.identity", 1, None)
 
 ROWS = (
@@ -139,7 +140,7 @@ ROWS = (
     Row(
         name="m.oauth with its type",
         request=upload_keys,
-        replies=(challenge("m.oauth", params=_OAUTH), challenge("m.oauth", params=_OAUTH), DONE),
+        replies=(challenge("m.oauth", params=_OAUTH), challenge("m.oauth", params=_OAUTH, **_UNAPPROVED), DONE),
         answers={"m.oauth": (None,)},
         asked=(("m.oauth", 1, None),),
         sent=(ABSENT, typed("m.oauth"), typed("m.oauth")),

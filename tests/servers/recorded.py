@@ -25,6 +25,7 @@ SID = "a-sid"
 EMAIL = "alice@example.org"
 
 DONE = Reply(200, {})
+DEACTIVATED = Reply(200, {"id_server_unbind_result": "success"})
 REGISTERED = Reply(200, {"user_id": "@alice:example.org", "access_token": "a-token", "device_id": "DEVICE"})
 
 
@@ -72,6 +73,11 @@ def delete_device(homeserver: Homeserver) -> UIARequest[Any]:
 def change_password(homeserver: Homeserver) -> UIARequest[Any]:
     """Make the request that changes a password."""
     return homeserver.change_password("an entirely new one")
+
+
+def deactivate(homeserver: Homeserver) -> UIARequest[Any]:
+    """Make the request that deactivates the account."""
+    return homeserver.deactivate_account()
 
 
 def upload_keys(homeserver: Homeserver) -> UIARequest[Any]:

@@ -67,6 +67,11 @@ def asks_nothing(server: UIAServer) -> None:
     server.flows = None
 
 
+def delegates(server: UIAServer) -> None:
+    """Leave the accounts to OAuth."""
+    server.account_management_url = "https://account.example.org/"
+
+
 def other_query(homeserver: Homeserver) -> Any:
     """Make the request that most rows are about, with another query."""
     return homeserver.uia_request("POST", "/_matrix/client/v3/delete_devices", {"devices": ["ONE"]}, {"x": "1"})
@@ -74,10 +79,11 @@ def other_query(homeserver: Homeserver) -> Any:
 
 EMAIL, OAUTH = "m.login.email.identity", "m.oauth"
 NO_UIA = "an error that comes before any authentication; fail_next() plays it"
-OF_ANOTHER = "the script knows stages, and not whose they are; fail_next() plays it"
+OF_ANOTHER = "it takes two accounts; see test_the_password_of_another"
 _SAME = Scene()
 _EXPIRED = Scene(actions={1: UIAServer.expire_sessions})
 _OPEN = Scene(actions={0: asks_nothing})
+_DELEGATED = Scene(actions={0: delegates})
 
 SCENES: Mapping[str, Mapping[str, Scene | str]] = {
     "synapse": {
@@ -90,7 +96,7 @@ SCENES: Mapping[str, Mapping[str, Scene | str]] = {
         "no flow for the user": Scene(actions={0: offers()}),
         "rate limit with the body's word before the header's": Scene(actions={1: limits(9.989)}),
         "rate limit with the header alone": "a proxy's answer",
-        "endpoint not there under delegation": NO_UIA,
+        "endpoint not there under delegation": _DELEGATED,
         "crash under delegation": NO_UIA,
         "success without any authentication": _OPEN,
     },
@@ -145,7 +151,7 @@ SCENES: Mapping[str, Mapping[str, Scene | str]] = {
         "rate limit without a delay that does not end": Scene(actions={0: limits(times=7)}),
         "rate limit without a delay while waiting": Scene(actions={1: limits(times=3), 4: completes(EMAIL)}),
         "m.oauth with its type": Scene(actions={0: completes(OAUTH, after=1)}),
-        "endpoint not for clients with OAuth": NO_UIA,
+        "endpoint not for clients with OAuth": _DELEGATED,
         "endpoint not there with OAuth": NO_UIA,
         "no usable flow": NO_UIA,
     },
@@ -165,5 +171,21 @@ SCENES: Mapping[str, Mapping[str, Scene | str]] = {
         "stage of its own": _SAME,
         "stage of its own without a callback": _SAME,
         "rate limit without a delay": Scene(actions={1: limits(times=2)}),
+    },
+    "palpo": {
+        "right password": _SAME,
+        "wrong password without an errcode in another session": _SAME,
+        "wrong password without an errcode three times": "its last session has the name of the first again",
+        "wrong password without flows": _SAME,
+        "wrong password to deactivate": _SAME,
+        "wrong token as forbidden beside the flows": Scene(right_from=2),
+        "registration by dummy": _SAME,
+        "no session at all": "a server that breaks the protocol",
+        "session given and not stored": "a server that breaks the protocol",
+        "password of another user": OF_ANOTHER,
+        "unknown session": _SAME,
+        "unknown session as a fault of the database": "the words of another version",
+        "unknown session silently replaced": _SAME,
+        "passwords left to OAuth": _DELEGATED,
     },
 }

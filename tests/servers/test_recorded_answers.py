@@ -12,7 +12,7 @@ import pytest
 
 from interactive_auth import Homeserver, InteractiveAuthError, Stage, StartAuthStage
 
-from . import conduwuit, continuwuity, dendrite, synapse, tuwunel
+from . import conduwuit, continuwuity, dendrite, palpo, synapse, tuwunel
 from .conftest import TurnedClock
 from .recorded import ABSENT, CLIENT_SECRET, Auth, Row
 from .wire import Reply, Wire
@@ -22,10 +22,21 @@ TABLES = {
     "conduwuit": conduwuit.ROWS,
     "continuwuity": continuwuity.ROWS,
     "tuwunel": tuwunel.ROWS,
+    "palpo": palpo.ROWS,
     "synapse": synapse.ROWS,
 }
+#: Rows that the loop does not follow yet: it wants an errcode in a 401 for a rejection, and raises each 403 with flows.
+NOT_YET = (
+    "palpo-wrong-password-without-an-errcode-in-another-session",
+    "palpo-wrong-password-without-an-errcode-three-times",
+    "palpo-wrong-token-as-forbidden-beside-the-flows",
+    "palpo-unknown-session",
+    "palpo-unknown-session-as-a-fault-of-the-database",
+)
+IDS = {f"{server}-{row.name}".replace(" ", "-"): row for server, rows in TABLES.items() for row in rows}
 ROWS = [
-    pytest.param(row, id=f"{server}-{row.name}".replace(" ", "-")) for server, rows in TABLES.items() for row in rows
+    pytest.param(row, id=name, marks=[pytest.mark.xfail(strict=True, reason="not yet")] if name in NOT_YET else [])
+    for name, row in IDS.items()
 ]
 
 Asked = list[tuple[str, int, str | None]]

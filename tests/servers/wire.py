@@ -6,8 +6,9 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from interactive_auth.testing._http import HTTPThread, Reply
+from interactive_auth.testing._http import HTTPThread
 from interactive_auth.testing._http import ReceivedRequest as Sent
+from interactive_auth.testing._http import Response as Reply
 
 __all__ = ["Reply", "Sent", "Wire", "serve"]
 

@@ -115,11 +115,11 @@ def test_accounts(uia_server: UIAServer, stranger: Homeserver) -> None:
     uia_server.flows = None
 
     whole = stranger.register("alice", device_id="MINE")(None)
-    brief = stranger.register("alice", inhibit_login=True)(None)
+    brief = stranger.register("bob", inhibit_login=True)(None)
     nameless = [stranger.register()(None)["user_id"] for _ in range(2)]
 
     assert (set(whole), whole["device_id"]) == ({"user_id", "access_token", "device_id"}, "MINE")
-    assert brief == {"user_id": "@alice:example.org"}
+    assert brief == {"user_id": "@bob:example.org"}
     assert len(set(nameless)) == 2
 
 
@@ -134,28 +134,29 @@ def test_other_responses(uia_server: UIAServer, homeserver: Homeserver) -> None:
 
 
 def test_questions_before_a_registration(uia_server: UIAServer, stranger: Homeserver) -> None:
-    """Names are free, a token is valid if it is the right answer, and other questions have no answer."""
+    """Names are free until they are taken, a token is valid if it is the right answer, others have no answer."""
     uia_server.answers = {"m.login.registration_token": "a-token"}
 
     assert stranger.username_available("alice")
     assert stranger.registration_token_validity("a-token")
     assert not stranger.registration_token_validity("another")
-    assert requests.get(f"{uia_server.base_url}/_matrix/client/v3/sync", timeout=PATIENCE).status_code == 404
+    assert requests.get(f"{uia_server.base_url}/_matrix/client/v3/publicRooms", timeout=PATIENCE).status_code == 404
 
 
 def test_what_was_received(uia_server: UIAServer) -> None:
     """A request is kept as it arrived, whatever it was."""
-    post(uia_server, "/a%20path?x=1", data=b"\xff", headers={"X-Mine": "yes"})
+    post(uia_server, "/a%20path?x=1&y=%20", data=b"\xff", headers={"X-Mine": "yes"})
     post(uia_server, "/a%20path", json={"auth": {"type": "m.login.dummy"}})
     requests.get(f"{uia_server.base_url}/", timeout=PATIENCE)
     for method in ("PUT", "PATCH", "DELETE"):
         assert requests.request(method, uia_server.base_url, timeout=PATIENCE).status_code == 401
 
     first, second, third, *others = uia_server.requests
-    assert (first.method, first.path, first.query, first.body) == ("POST", "/a%20path", "x=1", b"\xff")
-    assert (first.headers["x-mine"], first.auth) == ("yes", None)
+    assert (first.method, first.path, first.query, first.body) == ("POST", "/a%20path", "x=1&y=%20", {})
+    assert (first.content, first.params) == (b"\xff", {"x": "1", "y": " "})
+    assert (first.headers["x-mine"], first.auth, first.access_token) == ("yes", None, None)
     assert second.auth == {"type": "m.login.dummy"}
-    assert (third.method, third.body, third.auth) == ("GET", None, None)
+    assert (third.method, third.content, third.body, third.auth) == ("GET", b"", {}, None)
     assert [request.method for request in others] == ["PUT", "PATCH", "DELETE"]
     assert uia_server.auths == [None, {"type": "m.login.dummy"}, None, None, None]
 
