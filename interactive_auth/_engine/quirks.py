@@ -30,14 +30,20 @@ SESSION_LOST = (
     Wording(400, "M_UNKNOWN", "unknown session id"),  # Synapse
     Wording(400, "M_MISSING_PARAM", "auth.session is missing or unknown"),  # Dendrite
     Wording(400, "M_UNKNOWN", "auth.session is missing or unknown"),  # Dendrite until 2023
+    Wording(400, "M_UNKNOWN", "missing or unknown auth.session"),  # Dendrite until 2022
     Wording(400, "M_INVALID_PARAM", "invalid session"),  # Continuwuity
     Wording(403, "M_FORBIDDEN", "uiaa session does not exist"),  # conduwuit, Tuwunel
+    Wording(404, "M_NOT_FOUND", "resource not found"),  # Palpo
+    Wording(500, "M_UNKNOWN", "unknown db error"),  # Palpo, another version
 )
 
-#: A 403 without flows, in answer to a password, means the password.
+#: A 403 without flows, in answer to a password, means the password, or the user that it came with.
 WRONG_PASSWORD = (
     # Dendrite: /account/password and /keys/device_signing/upload
     Wording(403, "M_FORBIDDEN", "username or password was incorrect"),
+    Wording(403, "M_FORBIDDEN", "invalid auth"),  # Synapse, to another user's
+    Wording(403, "M_FORBIDDEN", "user id and access token mismatch"),  # conduwuit, Tuwunel, to another user's
+    Wording(403, "M_FORBIDDEN", "user id does not match"),  # Palpo, to another user's
 )
 
 #: The address is not validated yet. Most servers say so in a 401 with flows, which needs no row.
@@ -51,6 +57,7 @@ NOT_VALIDATED = (
 #: The stage cannot be asked about by what a poll sends.
 TAKES_NO_POLLS = (
     Wording(400, "M_BAD_JSON", "unknown auth.type"),  # Dendrite, to a session alone
+    Wording(501, "M_UNKNOWN", "unknown/unimplemented auth type"),  # Dendrite's /register
 )
 
 

@@ -14,7 +14,6 @@ import copy
 import itertools
 import pickle
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection
 
 from interactive_auth import Homeserver, InteractiveAuthError
-from interactive_auth._engine.handover import Clock, Handover
+from interactive_auth._engine.handover import Bell, Clock, Handover
 
 #: Twenty requests without progress, four sendings each, for each of the lengths that a flow can have, and polls.
 MOST_REQUESTS = 2000
@@ -58,7 +57,7 @@ class JumpingClock(Clock):
         """Return the seconds waited so far."""
         return self.now
 
-    def wait(self, condition: threading.Condition, seconds: float) -> None:
+    def wait(self, bell: Bell, seconds: float) -> None:
         """Jump to the end of the wait."""
         assert seconds > 0
         self.now += seconds

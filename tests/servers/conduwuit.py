@@ -117,7 +117,7 @@ ROWS = (
         request=delete_devices,
         replies=(_CHALLENGE, _CHALLENGE, DONE),
         answers={"m.login.password": ({"type": "com.example.x"}, RIGHT)},
-        asked=(ASKED, ASKED),
+        asked=(ASKED, ("m.login.password", 2, None)),
         sent=(ABSENT, typed("com.example.x"), password()),
     ),
     Row(

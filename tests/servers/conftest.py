@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from interactive_auth._engine.handover import Clock, Handover
+from interactive_auth._engine.handover import Bell, Clock, Handover
 
 from .recorded import SID
 from .wire import Reply, Sent, Wire, serve
@@ -26,7 +25,7 @@ class TurnedClock(Clock):
     def monotonic(self) -> float:
         return sum(self.waits)
 
-    def wait(self, condition: threading.Condition, seconds: float) -> None:
+    def wait(self, bell: Bell, seconds: float) -> None:
         self.waits.append(seconds)
 
 

@@ -25,19 +25,8 @@ TABLES = {
     "palpo": palpo.ROWS,
     "synapse": synapse.ROWS,
 }
-#: Rows that the loop does not follow yet: it wants an errcode in a 401 for a rejection, and raises each 403 with flows.
-NOT_YET = (
-    "palpo-wrong-password-without-an-errcode-in-another-session",
-    "palpo-wrong-password-without-an-errcode-three-times",
-    "palpo-wrong-token-as-forbidden-beside-the-flows",
-    "palpo-unknown-session",
-    "palpo-unknown-session-as-a-fault-of-the-database",
-)
 IDS = {f"{server}-{row.name}".replace(" ", "-"): row for server, rows in TABLES.items() for row in rows}
-ROWS = [
-    pytest.param(row, id=name, marks=[pytest.mark.xfail(strict=True, reason="not yet")] if name in NOT_YET else [])
-    for name, row in IDS.items()
-]
+ROWS = [pytest.param(row, id=name) for name, row in IDS.items()]
 
 Asked = list[tuple[str, int, str | None]]
 

@@ -1,6 +1,6 @@
 """Attempts and waits that are interrupted by real signals at random instants; prints what became of them as JSON.
 
-A program of its own, since a signal may come at any instant, in pytest's own code too: ``interrupted.py KIND COUNT SEED``.
+A program of its own (``interrupted.py KIND COUNT SEED``), since a signal may come at any instant, in pytest's code too.
 """
 
 from __future__ import annotations

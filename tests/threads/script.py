@@ -8,18 +8,20 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future, wait
 from pathlib import Path
-from threading import TIMEOUT_MAX, Condition
+from threading import TIMEOUT_MAX
 from types import FrameType
 from typing import Any
 
 import interactive_auth
 from interactive_auth import AuthCancelledError, InteractiveAuth, MatrixError, RetryPolicy, Stage
-from interactive_auth._engine.handover import Clock
+from interactive_auth._engine.handover import Bell, Clock
 
 from .record import Call, Record
 
 PACKAGE = str(Path(interactive_auth.__file__).parent)
 EMAIL = "m.login.email.identity"
+#: No stage of a flow, so that it answers whatever was asked for.
+ANSWER = "org.example.answer"
 FLOWS = ([EMAIL], ["com.example.one", EMAIL], [EMAIL, "com.example.two"], ["com.example.one", EMAIL, "com.example.two"])
 #: Seconds: longer than any test, so that nothing but a call ends a wait for a stage.
 HOUR = 3600.0
@@ -53,9 +55,9 @@ class RecordingClock(Clock):
     def __init__(self) -> None:
         self.record = Record()
 
-    def wait(self, condition: Condition, seconds: float) -> None:
+    def wait(self, bell: Bell, seconds: float) -> None:
         self.record.note("waits", seconds)
-        condition.wait(min(seconds, TIMEOUT_MAX))
+        bell.wait(min(seconds, TIMEOUT_MAX))
         self.record.note("wakes")
 
 
@@ -138,7 +140,7 @@ class Script:
         try:
             if answers is not None:
                 self._left[argument] = answers
-                self.auth.submit_auth_dict({"number": argument}, background)
+                self.auth.submit_auth_dict({"type": ANSWER, "number": argument}, background)
             else:
                 getattr(self.auth, name)(*([] if argument is None else [argument]))
         except RuntimeError as error:
@@ -161,7 +163,7 @@ class Script:
             self._returned = Call("return", next(self._numbers))
             self._left[self._returned.argument] = list(self._chance.choice(ANSWERS))
             self._returned.begun = self.record.note("answers", self._returned)
-            return {"number": self._returned.argument}
+            return {"type": ANSWER, "number": self._returned.argument}
         if reply != "nothing":
             self._do(reply, self._chance)
         self.record.note("answers")

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ FINE = {"interrupted", "returned", "late"}
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "ordinary", "full"), [("attempt", 5000, 100_000), ("wait", 1000, 20_000)])
-def test_real_signals_at_random_instants(kind: str, ordinary: int, full: int, full_size: bool, seed: int) -> None:
+def test_real_signals_at_random_instants(
+    kind: str, ordinary: int, full: int, sized: Callable[[int, int], int], seed: int
+) -> None:
     """After each signal the same object can be used, and returns the response if the server has acted."""
-    count = full if full_size else ordinary
+    count = sized(ordinary, full)
     ended = subprocess.run(
         [sys.executable, str(PROGRAM), kind, str(count), str(seed)], capture_output=True, text=True, timeout=600
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 from interactive_auth import InteractiveAuth, MatrixError, RetryPolicy, Stage
 from interactive_auth._engine import handover as _handover
 from interactive_auth._engine import retry as _retry
-from interactive_auth._engine.handover import Clock
+from interactive_auth._engine.handover import Bell, Clock
 
 MAGIC, EMAIL = "com.example.magic", "m.login.email.identity"
 HOUR = 3600.0
@@ -72,9 +71,9 @@ class TellingClock(Clock):
     def __init__(self, tell: Callable[[], None]) -> None:
         self._tell = tell
 
-    def wait(self, condition: threading.Condition, seconds: float) -> None:
+    def wait(self, bell: Bell, seconds: float) -> None:
         self._tell()
-        super().wait(condition, seconds)
+        super().wait(bell, seconds)
 
 
 class WaitingAttempt:
@@ -108,7 +107,7 @@ class WaitingAttempt:
             poll_timeout=None,
             retry=RetryPolicy(max_wait=HOUR),
         )
-        self.auth._shared.handover.clock = TellingClock(self._waits)  # of this attempt alone
+        self.auth._handover.clock = TellingClock(self._waits)  # of this attempt alone
 
     def run(self) -> tuple[str, float]:
         """Attempt, and return what came of it and when attempt_auth() was left."""
