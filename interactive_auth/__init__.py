@@ -17,6 +17,7 @@ from ._errors import (
     ServerProtocolError,
     StageFailedError,
 )
+from ._text import publish as _publish
 from ._types import (
     AuthType,
     BusyChanged,
@@ -73,6 +74,8 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+_publish(globals())
 
 if _typing.TYPE_CHECKING:
     from . import bots, browser, console, handlers, testing

@@ -73,3 +73,15 @@ def web_url(value: object) -> str | None:
 def shown(address: str) -> str:
     """Return an address as a message has it: a server may have named it, and its query is nobody else's business."""
     return printable(address.partition("?")[0])
+
+
+def publish(namespace: dict[str, Any]) -> None:
+    """Have what a public module offers say that module, in tracebacks and pickles, and not the room it is made in.
+
+    Args:
+        namespace: the module's ``globals()``, with its ``__all__``.
+    """
+    for name in namespace["__all__"]:
+        offered = namespace.get(name)
+        if getattr(offered, "__module__", "").startswith("interactive_auth."):
+            offered.__module__ = namespace["__name__"]

@@ -8,17 +8,17 @@ server names is handed on only if it is http or https.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
+from ._asking import Asker, Secret, fit, read_answer, request_token_asking, secret_of
 from ._checks import check_function, check_required_text, type_error
-from ._engine.context import asking, is_first_time, is_made_by_hand, refreshed
-from ._errors import AuthCancelledError, MatrixError, ServerProtocolError, StageFailedError, hiding
+from ._engine.context import is_first_time, refreshed
+from ._errors import AuthCancelledError, ServerProtocolError, hiding
 from ._policies import Policy, read_policies
 from ._text import is_text, printable, web_url
+from ._text import publish as _publish
 from ._types import AuthType, Stage, StartAuthStage
 
 __all__ = [
@@ -39,16 +39,8 @@ __all__ = [
     "terms",
 ]
 
-T = TypeVar("T")
-#: A callable that asks a person; it is passed the Stage if it takes an argument.
-Asker = Callable[[], T] | Callable[[Stage], T]
-#: A secret to send, or a callable that gives one each time.
-Secret = str | Callable[[], str] | Callable[[Stage], str]
 #: Solves a captcha, from its site key and perhaps the address of its page.
 Solver = Callable[[str], str | None] | Callable[[str, str], str | None]
-
-#: How often a person is asked for the same before an empty answer, or the refusal of an address, ends the attempt.
-_TRIES = 3
 
 
 class FallbackPages(Protocol):
@@ -88,7 +80,7 @@ def password(user: str | Mapping[str, Any], secret: Secret) -> StartAuthStage:
         if not isinstance(user, str):
             raise type_error("user", "a str or a mapping", user)
         identifier = {"type": "m.id.user", "user": check_required_text("user", user)}
-    answer = _secret("secret", secret)
+    answer = secret_of("secret", secret)
     return lambda stage: {"type": stage.type, "identifier": dict(identifier), "password": answer(stage)}
 
 
@@ -103,7 +95,7 @@ def registration_token(token: Secret) -> StartAuthStage:
         TypeError: ``token`` is neither a str nor callable.
         ValueError: ``token`` is empty.
     """
-    answer = _secret("token", token)
+    answer = secret_of("token", token)
     return lambda stage: {"type": stage.type, "token": answer(stage)}
 
 
@@ -119,7 +111,7 @@ def recaptcha(solve: Solver, homeserver: FallbackPages | None = None) -> StartAu
         TypeError: ``solve`` is not callable.
     """
     check_function("solve", solve)
-    fitted = _fit(solve, 2)
+    fitted = fit(solve, 2)
 
     def answer(stage: Stage) -> dict[str, Any] | None:
         key = stage.params.get("public_key")
@@ -128,7 +120,7 @@ def recaptcha(solve: Solver, homeserver: FallbackPages | None = None) -> StartAu
                 f"the server names no public_key for {printable(stage.type, 100)}, without which it is not solved"
             )
         url = homeserver.fallback_url(stage.type, stage.session) if homeserver and stage.session else ""
-        response = _read("solve", partial(fitted, key, url))
+        response = read_answer("solve", partial(fitted, key, url))
         return None if response is None else {"type": stage.type, "response": response}
 
     return answer
@@ -176,11 +168,11 @@ def email(notify: Asker[object] | None = None, *, ask_address: Asker[str] | None
     """
     check_function("notify", notify, optional=True)
     check_function("ask_address", ask_address, optional=True)
-    fitted = None if notify is None else _fit(notify, 1)
+    fitted = None if notify is None else fit(notify, 1)
 
     def answer(stage: Stage) -> None:
         if stage.email_sid is None:
-            stage = _request_token(stage, AuthType.EMAIL, ask_address, lambda value: (value,))
+            stage = request_token_asking(stage, AuthType.EMAIL, ask_address, lambda value: (value,))
         # A resumed attempt comes here again, with the mail of the one before.
         if fitted is not None and is_first_time(stage, f"mail {stage.email_sid}"):
             fitted(stage)
@@ -212,12 +204,12 @@ def msisdn(
     check_function("ask_number", ask_number, optional=True)
     if not callable(getattr(homeserver, "submit_token", None)):
         raise type_error("homeserver", "a Homeserver", homeserver)
-    fitted = _fit(get_code, 1)
+    fitted = fit(get_code, 1)
 
     def answer(stage: Stage) -> Mapping[str, Any] | None:
         if stage.msisdn_sid is None:
-            stage = _request_token(stage, AuthType.MSISDN, ask_number, tuple)
-        code = _read("get_code", partial(fitted, stage))
+            stage = request_token_asking(stage, AuthType.MSISDN, ask_number, tuple)
+        code = read_answer("get_code", partial(fitted, stage))
         stage = refreshed(stage, AuthType.MSISDN)  # the SMS may have been sent once more meanwhile
         if stage.submit_url is None or code is None:
             return None
@@ -292,103 +284,4 @@ def oauth(open_url: Callable[[str], object]) -> StartAuthStage:
     return answer
 
 
-def _secret(name: str, value: Secret) -> Callable[[Stage], str]:
-    """Return a function that gives the secret to send for a stage."""
-    if isinstance(value, str):
-        constant = check_required_text(name, value)
-        sent_by_hand = False
-
-        def once(stage: Stage) -> str:
-            nonlocal sent_by_hand
-            if is_made_by_hand(stage):
-                sent, sent_by_hand = sent_by_hand, True
-            else:
-                sent = not is_first_time(stage, constant)
-            # The error may be about another secret that was tried before.
-            if sent and stage.error is not None:
-                raise StageFailedError(stage.type, stage.attempt - 1, stage.error) from stage.error
-            return constant
-
-        return once
-    if not callable(value):
-        raise type_error(name, "a str, or a callable that returns one", value)
-    check_function(name, value)
-    ask = _fit(value, 1)
-
-    def answer(stage: Stage) -> str:
-        given = _read(name, partial(ask, stage))
-        if given is None:
-            raise type_error(f"what {name} returns", "a str", given)
-        return given
-
-    return answer
-
-
-def _read(name: str, ask: Callable[[], Any]) -> str | None:
-    """Ask a person, again for as long as the answer is empty; None is theirs to give.
-
-    Raises:
-        AuthCancelledError: it was empty each time.
-        TypeError: it is neither a str nor None.
-    """
-    for _ in range(_TRIES):
-        answer = ask()
-        if answer is None:
-            return None
-        if not isinstance(answer, str):
-            raise type_error(f"what {name} returns", "a str", answer)
-        if answer:
-            return check_required_text(f"what {name} returns", answer)
-    raise AuthCancelledError(f"{name} gave an empty answer {_TRIES} times, so nothing was sent")
-
-
-def _fit(function: Callable[..., Any], most: int) -> Callable[..., Any]:
-    """Return a function of ``most`` arguments that passes on the leading ones that ``function`` requires."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # some built-in functions have no signature to be read
-        return lambda *_: function()
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return function
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    count = sum(p.kind in positional and p.default is p.empty for p in parameters)
-    return function if count == most else lambda *arguments: function(*arguments[:count])
-
-
-def _request_token(
-    stage: Stage,
-    kind: AuthType,
-    ask: Callable[..., Any] | None,
-    read: Callable[[Any], tuple[str, ...]],
-) -> Stage:
-    """Ask for an address and have the token sent there, again if the server refuses the address."""
-    if ask is None:
-        raise RuntimeError(f"{kind} needs the address among the inputs, or a callable to ask for it")
-    auth = asking(stage)
-    fitted, asked = _fit(ask, 1), stage
-    for refused in range(1, _TRIES + 1):
-        address = _ask_address(kind, partial(fitted, asked), read)
-        try:
-            if kind is AuthType.EMAIL:
-                auth.request_email_token(*address)
-            else:
-                auth.request_msisdn_token(*address)
-        except MatrixError as error:
-            if refused == _TRIES or error.http_status not in (400, 403):
-                raise
-            asked = replace(stage, attempt=refused + 1, error=error)
-        else:
-            break
-    return refreshed(stage, kind)
-
-
-def _ask_address(kind: AuthType, ask: Callable[[], Any], read: Callable[[Any], tuple[str, ...]]) -> tuple[str, ...]:
-    """Ask for an address, again for as long as a part of it is empty."""
-    for _ in range(_TRIES):
-        given = read(ask())
-        for part in given:
-            if not isinstance(part, str):
-                raise type_error(f"each part of the address for {kind}", "a str", part)
-        if given and all(given):
-            return given
-    raise AuthCancelledError(f"no address was given for {kind}, {_TRIES} times, so nothing was sent")
+_publish(globals())

@@ -31,6 +31,7 @@ from ._http.endpoints import (
 from ._http.token_requests import TokenRequests
 from ._http.transport import open_transport
 from ._http.uia_request import UIARequest, encode
+from ._text import publish as _publish
 
 __all__ = [
     "DeactivateResponse",
@@ -233,3 +234,6 @@ class Homeserver(Endpoints, TokenRequests):
         if not isinstance(value, bool):
             raise ServerProtocolError(f"{self.base_url} does not say in {key!r} what it was asked for")
         return value
+
+
+_publish(globals())

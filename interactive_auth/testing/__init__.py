@@ -45,6 +45,7 @@ from urllib.parse import unquote
 from typing_extensions import Self
 
 from .._checks import check_mapping, check_seconds
+from .._text import publish as _publish
 from ._accounts import Account, Device, error
 from ._endpoints import APPLICATION_SERVICE, answer, wants_authentication
 from ._homeservers import homeservers
@@ -342,3 +343,6 @@ class UIAServer(ScriptedUIA):
             places = {"issuer": f"{self.base_url}/", "account_management_uri": url}
             return Response(200, {**places, "account_management_actions_supported": actions})
         return error(404, "M_UNRECOGNIZED", "Unrecognized request")
+
+
+_publish(globals())

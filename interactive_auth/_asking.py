@@ -1,0 +1,128 @@
+"""Asking a person by a callable of the caller's, and again where the answer is empty or an address is refused.
+
+What must not be here: single stages, which are in ``handlers``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+from ._checks import check_function, check_required_text, type_error
+from ._engine.context import asking, is_first_time, is_made_by_hand, refreshed
+from ._errors import AuthCancelledError, MatrixError, StageFailedError
+from ._types import AuthType, Stage
+
+T = TypeVar("T")
+#: A callable that asks a person; it is passed the Stage if it takes an argument.
+Asker = Callable[[], T] | Callable[[Stage], T]
+#: A secret to send, or a callable that gives one each time.
+Secret = str | Callable[[], str] | Callable[[Stage], str]
+
+#: How often a person is asked for the same before an empty answer, or the refusal of an address, ends the attempt.
+_TRIES = 3
+
+
+def secret_of(name: str, value: Secret) -> Callable[[Stage], str]:
+    """Return a function that gives the secret to send for a stage."""
+    if isinstance(value, str):
+        constant = check_required_text(name, value)
+        sent_by_hand = False
+
+        def once(stage: Stage) -> str:
+            nonlocal sent_by_hand
+            if is_made_by_hand(stage):
+                sent, sent_by_hand = sent_by_hand, True
+            else:
+                sent = not is_first_time(stage, constant)
+            # The error may be about another secret that was tried before.
+            if sent and stage.error is not None:
+                raise StageFailedError(stage.type, stage.attempt - 1, stage.error) from stage.error
+            return constant
+
+        return once
+    if not callable(value):
+        raise type_error(name, "a str, or a callable that returns one", value)
+    check_function(name, value)
+    ask = fit(value, 1)
+
+    def answer(stage: Stage) -> str:
+        given = read_answer(name, partial(ask, stage))
+        if given is None:
+            raise type_error(f"what {name} returns", "a str", given)
+        return given
+
+    return answer
+
+
+def read_answer(name: str, ask: Callable[[], Any]) -> str | None:
+    """Ask a person, again for as long as the answer is empty; None is theirs to give.
+
+    Raises:
+        AuthCancelledError: it was empty each time.
+        TypeError: it is neither a str nor None.
+    """
+    for _ in range(_TRIES):
+        answer = ask()
+        if answer is None:
+            return None
+        if not isinstance(answer, str):
+            raise type_error(f"what {name} returns", "a str", answer)
+        if answer:
+            return check_required_text(f"what {name} returns", answer)
+    raise AuthCancelledError(f"{name} gave an empty answer {_TRIES} times, so nothing was sent")
+
+
+def fit(function: Callable[..., Any], most: int) -> Callable[..., Any]:
+    """Return a function of ``most`` arguments that passes on the leading ones that ``function`` requires."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # some built-in functions have no signature to be read
+        return lambda *_: function()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return function
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    count = sum(p.kind in positional and p.default is p.empty for p in parameters)
+    return function if count == most else lambda *arguments: function(*arguments[:count])
+
+
+def request_token_asking(
+    stage: Stage,
+    kind: AuthType,
+    ask: Callable[..., Any] | None,
+    read: Callable[[Any], tuple[str, ...]],
+) -> Stage:
+    """Ask for an address and have the token sent there, again if the server refuses the address."""
+    if ask is None:
+        raise RuntimeError(f"{kind} needs the address among the inputs, or a callable to ask for it")
+    auth = asking(stage)
+    fitted, asked = fit(ask, 1), stage
+    for refused in range(1, _TRIES + 1):
+        address = _ask_address(kind, partial(fitted, asked), read)
+        try:
+            if kind is AuthType.EMAIL:
+                auth.request_email_token(*address)
+            else:
+                auth.request_msisdn_token(*address)
+        except MatrixError as error:
+            if refused == _TRIES or error.http_status not in (400, 403):
+                raise
+            asked = replace(stage, attempt=refused + 1, error=error)
+        else:
+            break
+    return refreshed(stage, kind)
+
+
+def _ask_address(kind: AuthType, ask: Callable[[], Any], read: Callable[[Any], tuple[str, ...]]) -> tuple[str, ...]:
+    """Ask for an address, again for as long as a part of it is empty."""
+    for _ in range(_TRIES):
+        given = read(ask())
+        for part in given:
+            if not isinstance(part, str):
+                raise type_error(f"each part of the address for {kind}", "a str", part)
+        if given and all(given):
+            return given
+    raise AuthCancelledError(f"no address was given for {kind}, {_TRIES} times, so nothing was sent")
