@@ -16,6 +16,8 @@ Stages = tuple[str, ...]
 
 #: As many flows as an error message lists; a stranger may offer thousands.
 _LISTED = 10
+#: As many names of stages; a mapping of callbacks has few.
+_NAMED = 12
 
 
 class Needs(NamedTuple):
@@ -114,6 +116,14 @@ def _lacks(flow: Stages, completed: Collection[str], needs: Needs) -> list[str]:
     return reasons
 
 
+def _given_keys(flows: Sequence[Stages], completed: Collection[str], needs: Needs) -> str:
+    """Return which callbacks were given, if one is missing: a key may be misspelt."""
+    if not needs.handled or not any(_unhandled(flow, completed, needs) for flow in flows):
+        return ""
+    keys = ", ".join(repr(str(key)) for key in sorted(needs.handled)[:_NAMED])
+    return f" (the keys of start_auth_stage are: {keys})"
+
+
 def _no_flow(flows: Sequence[Stages], completed: Collection[str], needs: Needs) -> NoAuthFlowFoundError:
     lines = []
     for flow in flows[:_LISTED]:
@@ -124,7 +134,7 @@ def _no_flow(flows: Sequence[Stages], completed: Collection[str], needs: Needs) 
         lines.append(f"and {len(flows) - _LISTED} more")
     offered = " | ".join(lines) if lines else "the server offers no flow at all"
     return NoAuthFlowFoundError(
-        f"no authentication flow fits: {offered}",
+        f"no authentication flow fits: {offered}{_given_keys(flows, completed, needs)}",
         sorted(map(str, needs.given)),
         [{"stages": list(flow)} for flow in flows],
     )

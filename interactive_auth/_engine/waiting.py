@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from .._errors import AuthTimeoutError, MatrixError
 from .._text import printable
+from .._types import AuthType
 from .conversation import Conversation, for_a_log
 from .handover import Handover, Submission
 from .options import Options
@@ -180,9 +181,10 @@ class Waiting(Generic[T]):
 
     def _warn_of_missing_message(self) -> None:
         if self._lacks_message():
+            request = "request_email_token" if self._stage == AuthType.EMAIL else "request_msisdn_token"
             warnings.warn(
                 f"waiting for {self._stage}, but no message was requested that could complete it: give the address in "
-                "inputs, or call stage.auth.request_email_token() or request_msisdn_token() in its callback",
+                f"inputs, or call stage.auth.{request}() in the callback",
                 stacklevel=2,
             )
 

@@ -153,6 +153,17 @@ def test_a_long_offer_is_summed_up() -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_the_keys_that_were_given_are_named() -> None:
+    """Where a callback is missing, its key may be misspelt, so those that are there are shown; else they are not."""
+    with pytest.raises(NoAuthFlowFoundError) as caught:
+        choose_flow([(PASSWORD,)], [], needs(handled=["m.login.pasword", SSO]))
+    assert str(caught.value).endswith("(the keys of start_auth_stage are: 'm.login.pasword', 'm.login.sso')")
+
+    with pytest.raises(NoAuthFlowFoundError) as caught:
+        choose_flow([(SSO,)], [], needs(handled=[SSO], given=[EMAIL]))
+    assert "start_auth_stage" not in str(caught.value)
+
+
 def test_long_names_are_cut() -> None:
     """Of a flow's names 200 characters are shown, of one stage's name 100."""
     name = "x" * 300

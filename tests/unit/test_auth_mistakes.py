@@ -1,0 +1,226 @@
+"""Mistakes of the caller's are told at once, with the stage or the callback and what to do instead."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from interactive_auth import AuthTimeoutError, Homeserver, InteractiveAuth, MatrixError, Stage
+
+if TYPE_CHECKING:
+    from conftest import ScriptedServer, ScriptedUser
+
+NewAuth = Callable[..., InteractiveAuth[Any]]
+Challenge = Callable[..., MatrixError]
+
+PASSWORD, EMAIL, MSISDN = "m.login.password", "m.login.email.identity", "m.login.msisdn"
+
+
+# What do_request returns
+
+
+class HTTPXResponse:
+    """A response of another client's."""
+
+    def __init__(self, status_code: object) -> None:
+        self.status_code = status_code
+
+
+def response(status: int) -> requests.Response:
+    made = requests.Response()
+    made.status_code = status
+    return made
+
+
+class Awaitable:
+    """What a client on asyncio may return, that is not a coroutine."""
+
+    def __await__(self) -> Any:
+        yield
+
+
+async def later(auth: object = None) -> str:
+    """Send nothing until it is awaited."""
+    return "done"
+
+
+MISUSES: list[tuple[Callable[[], object], str]] = [
+    (later, "returned an awaitable, so nothing was sent"),
+    (Awaitable, "returned an awaitable, so nothing was sent"),
+    (lambda: response(200), r"returned a requests.Response.*raise_for_matrix_error\(response\)"),
+    (lambda: response(401), r"returned a requests.Response.*raise_for_matrix_error\(response\)"),
+    (lambda: HTTPXResponse(401), "returned a response with the status 401: raise MatrixError"),
+    (lambda: {"flows": [], "session": "S1"}, "returned the server's demand for authentication"),
+    (lambda: {"flows": [{"stages": []}], "session": None, "params": {}}, "returned the server's demand"),
+]
+
+
+@pytest.mark.parametrize(("make", "said"), MISUSES, ids=[said for _, said in MISUSES])
+@pytest.mark.parametrize("when", [0, 1, 2])
+def test_what_cannot_be_a_response(
+    new_auth: NewAuth,
+    server: ScriptedServer,
+    user: ScriptedUser,
+    challenge: Challenge,
+    make: Callable[[], object],
+    said: str,
+    when: int,
+) -> None:
+    """It is a TypeError that says what to do, in the foreground and of a poll, and no success is noted."""
+    server.will(*[challenge([PASSWORD])] * when, lambda _auth: make(), "done")
+    user.will({"type": PASSWORD}, None)
+    if when == 1:
+        user.will()
+    auth = new_auth()
+
+    with pytest.raises(TypeError, match=f"do_request {said}"):
+        auth.attempt_auth()
+
+    user.then_always({"type": PASSWORD})
+    assert auth.attempt_auth() == "done"
+
+
+FINE = [None, 0, "", {}, [], {"flows": []}, {"session": "x"}, {"flows": "x", "session": "y"}]
+FINE += [HTTPXResponse(status) for status in (200, "401", None)]
+
+
+@pytest.mark.parametrize("fine", FINE, ids=range(len(FINE)))
+def test_what_may_be_a_response(new_auth: NewAuth, server: ScriptedServer, fine: Any) -> None:
+    """Whatever else do_request returns is the response."""
+    server.will(fine)
+
+    assert new_auth().attempt_auth() is fine
+
+
+class CoroutineCall:
+    """An object that is called like a function, and then only makes a coroutine."""
+
+    async def __call__(self, auth: object) -> str:
+        return "done"
+
+
+@pytest.mark.parametrize("wrong", [later, CoroutineCall(), functools.partial(later)], ids=["def", "object", "partial"])
+@pytest.mark.parametrize("where", ["do_request", "start_auth_stage", "request_email_token", "wait_changed"])
+def test_coroutine_functions_are_refused(wrong: Any, where: str) -> None:
+    """What does nothing when it is called is refused where it is given."""
+    arguments: dict[str, Any] = {"do_request": lambda auth: "done", "start_auth_stage": {}, where: wrong}
+
+    with pytest.raises(TypeError, match=f"^{where} must be an ordinary function"):
+        InteractiveAuth(**arguments)
+
+
+# What callbacks return
+
+
+@pytest.mark.parametrize("answer", ["hunter22", b"x", 5, ["type"], True], ids=repr)
+@pytest.mark.parametrize(
+    ("keys", "source"),
+    [
+        (None, "what start_auth_stage returned for m.login.password"),
+        (PASSWORD, "what start_auth_stage['m.login.password'] returned for m.login.password"),
+        ("*", "what start_auth_stage['*'] returned for m.login.password"),
+    ],
+    ids=["function", "mapping", "other"],
+)
+def test_a_callback_that_returns_no_dict(
+    server: ScriptedServer, challenge: Challenge, answer: Any, keys: str | None, source: str
+) -> None:
+    """The stage and the callback are named, and what was returned, a secret perhaps, is not."""
+    server.will(challenge([PASSWORD]))
+
+    def callback(stage: Stage) -> Any:
+        return answer
+
+    others: dict[str, Any] = {"m.login.sso": callback}
+    callbacks: Any = callback if keys is None else {**others, keys: callback}
+
+    with pytest.raises(TypeError) as caught:
+        InteractiveAuth(server, callbacks).attempt_auth()
+
+    assert str(caught.value).startswith(f"{source} must be a mapping, or None to wait for the stage, not ")
+    assert "hunter22" not in str(caught.value)
+
+
+# Token requests
+
+
+def test_the_token_requests_of_the_request_itself(server: ScriptedServer) -> None:
+    """A request that brings its token requests along, as a UIARequest does, need not have them named."""
+    request = Homeserver("https://example.org").register("alice")
+
+    auth = InteractiveAuth(request, {})
+
+    threepids = auth._conversation.threepids
+    assert threepids[EMAIL].request is request.request_email_token
+    assert threepids[MSISDN].request is request.request_msisdn_token
+
+
+def test_token_requests_that_are_given_win(server: ScriptedServer) -> None:
+    """What is named wins over what the request brings along."""
+    asked: list[str] = []
+
+    class Request:
+        def __call__(self, auth: object) -> str:
+            return "done"
+
+        def request_email_token(self, *_: object) -> dict[str, str]:
+            raise AssertionError
+
+        request_msisdn_token = None
+
+    auth = InteractiveAuth(Request(), {}, request_email_token=lambda email, *_: asked.append(email) or {"sid": "e"})
+    auth.request_email_token("a@b.c")
+
+    assert asked == ["a@b.c"]
+    with pytest.raises(RuntimeError, match="there is no token request for"):
+        auth.request_msisdn_token("GB", "1")
+
+
+@pytest.mark.parametrize("stage", [EMAIL, MSISDN])
+def test_a_wait_for_a_message_that_nobody_requested(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, stage: str
+) -> None:
+    """It is warned of at once, with the next step, and the deadline says so, too."""
+    server.then_always(challenge([stage]))
+    user.then_always(None)
+    auth = new_auth(supported_stages=[stage], poll_timeout=4)
+
+    request = "email" if stage == EMAIL else "msisdn"
+    with (
+        pytest.warns(
+            UserWarning, match=rf"^waiting for {stage}, but no message .* stage.auth.request_{request}_token\(\)"
+        ),
+        pytest.raises(AuthTimeoutError, match="no message was requested"),
+    ):
+        auth.attempt_auth()
+
+
+@pytest.mark.parametrize("country", ["+49", "United Kingdom", "gb", "GBR", "G1"])
+def test_a_country_that_is_none(new_auth: NewAuth, country: str) -> None:
+    """A country is two upper-case letters, in inputs and by hand."""
+    with pytest.raises(ValueError, match=r"^inputs\['phone_country'\] must be two upper-case letters"):
+        new_auth(inputs={"phone_country": country, "phone_number": "1"})
+    with pytest.raises(ValueError, match=r"^country must be two upper-case letters"):
+        new_auth(request_msisdn_token=lambda *_: {"sid": "s"}).request_msisdn_token(country, "1")
+
+
+# Cancelling what is done by hand
+
+
+def test_cancel_ends_a_token_request_by_hand(new_auth: NewAuth, clock: Any) -> None:
+    """A token request that waits for a rate limit, in no attempt, is ended by cancel()."""
+
+    def request(*_: object) -> dict[str, str]:
+        raise MatrixError(429, {"retry_after_ms": 60_000})
+
+    auth = new_auth(request_email_token=request)
+    clock.at(5, auth.cancel)
+
+    with pytest.raises(Exception, match="the authentication was cancelled"):
+        auth.request_email_token("a@b.c")
+
+    assert clock.elapsed == 5
