@@ -23,7 +23,6 @@ message, repr or pickle holds a secret: what was sent is cut out of what the ser
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from types import TracebackType
@@ -54,8 +53,6 @@ def secrets_in(value: object) -> Iterator[str]:
 
 #: Takes what is hidden by a callback, for as long as the callback runs.
 LISTENER: ContextVar[Callable[..., None] | None] = ContextVar("interactive_auth.listener", default=None)
-#: Where the library's own code is.
-_HOME = os.path.dirname(__file__) + os.sep
 
 
 class _Hiding:
@@ -85,30 +82,6 @@ def hiding(*secrets: object) -> _Hiding:
         *secrets: strings, or auth dicts that hold them; None for nothing.
     """
     return _Hiding(secrets)
-
-
-def forget_frames(error: BaseException) -> None:
-    """Take the library's own frames out of the tracebacks of an error, and of all that it was raised from.
-
-    Their locals hold what was sent, which error reporters pass on; and a person who reads a traceback looks for the
-    frames of the program.
-    """
-    found = [error]
-    for each in found:  # which grows
-        each.__traceback__ = _foreign(each.__traceback__)
-        related = (each.__cause__, each.__context__)
-        found += [e for e in related if e is not None and not any(e is known for known in found)]
-
-
-def _foreign(traceback: TracebackType | None) -> TracebackType | None:
-    kept = []
-    while traceback is not None:
-        if not traceback.tb_frame.f_code.co_filename.startswith(_HOME):
-            kept.append(traceback)
-        traceback = traceback.tb_next
-    for each, following in zip(kept, [*kept[1:], None], strict=False):
-        each.tb_next = following
-    return kept[0] if kept else None
 
 
 def _revive(cls: type[_E], args: tuple[Any, ...], state: dict[str, Any]) -> _E:

@@ -18,7 +18,7 @@ from .._checks import (
     check_text,
     type_error,
 )
-from .._errors import forget_frames
+from .._tracebacks import forget_frames, without_frames
 from .._types import (
     AuthType,
     BusyChanged,
@@ -288,6 +288,7 @@ class InteractiveAuth(Generic[T_co]):
         chosen = self._conversation.session.chosen
         return None if chosen is None else {"stages": list(chosen)}
 
+    @without_frames
     def request_email_token(self, email: str | None = None) -> None:
         """Have the mail sent, or sent again; repeated after trouble as ``retry`` allows.
 
@@ -305,8 +306,9 @@ class InteractiveAuth(Generic[T_co]):
         address = threepid.address if email is None else (check_required_text("email", email),)
         if address is None:
             raise ValueError("email must be given, since inputs had no email_address")
-        self._request_token(threepid, address)
+        self._conversation.request_token(threepid, address)
 
+    @without_frames
     def request_msisdn_token(self, country: str | None = None, phone_number: str | None = None) -> None:
         """Have the SMS sent, or sent again; repeated after trouble as ``retry`` allows.
 
@@ -329,7 +331,7 @@ class InteractiveAuth(Generic[T_co]):
             address = (check_country("country", country), check_required_text("phone_number", phone_number))
         if address is None:
             raise ValueError("country and phone_number must be given, since inputs had no phone number")
-        self._request_token(threepid, address)
+        self._conversation.request_token(threepid, address)
 
     def get_resume_state(self) -> ResumeState:
         """Return all that another InteractiveAuth needs to go on, in another process or after a crash.
@@ -348,13 +350,6 @@ class InteractiveAuth(Generic[T_co]):
         if self._conversation.stage != stage:
             raise RuntimeError(f"stage {stage} is over, so nothing can be done when it is")
         self._conversation.cleanups.callback(function)
-
-    def _request_token(self, threepid: Threepid, address: tuple[str, ...]) -> None:
-        try:
-            self._conversation.request_token(threepid, address)
-        except BaseException as error:
-            forget_frames(error)
-            raise
 
 
 def _check_interval(value: object) -> float:

@@ -12,9 +12,9 @@ import interactive_auth
 
 HOUSE = Path(interactive_auth.__file__).parent
 ROOMS = sorted(path.relative_to(HOUSE) for path in HOUSE.rglob("*.py"))
-GROUND = ("_errors", "_types", "_checks", "_policies", "_text")
+GROUND = ("_errors", "_types", "_checks", "_policies", "_text", "_tracebacks")
 #: From the ground up: each room of the ground imports those before it alone.
-ORDER = ("_text", "_errors", "_types", "_checks", "_policies")
+ORDER = ("_tracebacks", "_text", "_errors", "_types", "_checks", "_policies")
 PUBLIC = ("bots", "browser", "console", "handlers", "homeserver")
 
 

@@ -1,0 +1,156 @@
+"""What is raised has none of the library's own frames: no secret among their locals, and a short traceback."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import interactive_auth
+from interactive_auth import InteractiveAuth, MatrixError, ServerProtocolError, Stage, handlers
+
+if TYPE_CHECKING:
+    from conftest import ScriptedServer, ScriptedUser
+
+NewAuth = Callable[..., InteractiveAuth[Any]]
+Challenge = Callable[..., MatrixError]
+
+PASSWORD, EMAIL = "m.login.password", "m.login.email.identity"
+SECRET = "correct horse battery staple"
+HOME = str(Path(interactive_auth.__file__).parent)
+
+
+def frames(error: BaseException) -> Iterator[FrameType]:
+    """Yield the frames of an error's traceback, and of all that it was raised from, as error reporters do."""
+    seen: list[BaseException] = []
+    left: list[BaseException | None] = [error]
+    while left:
+        each = left.pop()
+        if each is None or each in seen:
+            continue
+        seen.append(each)
+        left += [each.__cause__, each.__context__]
+        yield from (frame for frame, _ in traceback.walk_tb(each.__traceback__))
+
+
+def own(error: BaseException) -> list[str]:
+    """Return the names of the library's own functions in the tracebacks of an error."""
+    return [each.f_code.co_name for each in frames(error) if each.f_code.co_filename.startswith(HOME)]
+
+
+WRONG: dict[str, Any] = {"errcode": "M_FORBIDDEN"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "options"),
+    [
+        (["challenge", MatrixError(500, {})], {}),
+        (["challenge", *["wrong"] * 3], {}),
+        (["challenge", *[ConnectionError("x")] * 4], {}),
+        (["challenge", TimeoutError("x")], {"retry": None}),
+        (["challenge", MatrixError(429, {"retry_after_ms": 10**9})], {}),
+        (["challenge", ServerProtocolError("x")], {}),
+        (["challenge", KeyError("a bug of do_request's")], {}),
+        (["challenge", KeyboardInterrupt()], {}),
+        (["challenge", *["challenge"] * 30], {"max_attempts": None}),
+    ],
+    ids=["500", "wrong", "trouble", "no retry", "limit", "protocol", "bug", "Ctrl-C", "no progress"],
+)
+def test_what_a_request_ends_with(
+    new_auth: NewAuth,
+    server: ScriptedServer,
+    user: ScriptedUser,
+    challenge: Challenge,
+    answers: list[Any],
+    options: dict[str, Any],
+) -> None:
+    """However an attempt ends, no frame of the library's stands in the tracebacks of the error and its causes."""
+    made = {"challenge": lambda: challenge([PASSWORD]), "wrong": lambda: challenge([PASSWORD], **WRONG)}
+    server.will(*[made[answer]() if isinstance(answer, str) else answer for answer in answers])
+    user.then_always({"type": PASSWORD, "password": SECRET})
+
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 (any)
+        new_auth(**options).attempt_auth()
+
+    assert own(caught.value) == []
+
+
+def test_the_frames_of_a_callback_stay(server: ScriptedServer, challenge: Challenge) -> None:
+    """What a callback raises still shows where in the program that was, right behind the call of attempt_auth()."""
+    server.will(challenge([PASSWORD]))
+
+    def ask(stage: Stage) -> None:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError) as caught:
+        InteractiveAuth(server, {PASSWORD: ask}).attempt_auth()
+
+    assert [each.f_code.co_name for each in frames(caught.value)] == ["test_the_frames_of_a_callback_stay", "ask"]
+
+
+def test_a_ready_made_callback(server: ScriptedServer, challenge: Challenge) -> None:
+    """The person's callable stays in the traceback of what it raises; the ready-made callback around it does not."""
+    server.will(challenge([PASSWORD]))
+
+    def ask() -> str:
+        raise EOFError
+
+    with pytest.raises(EOFError) as caught:
+        InteractiveAuth(server, {PASSWORD: handlers.password("alice", ask)}).attempt_auth()
+
+    assert own(caught.value) == []
+    assert next(reversed([*frames(caught.value)])).f_code.co_name == "ask"
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_a_refused_token_request(
+    server: ScriptedServer, user: ScriptedUser, challenge: Challenge, by_hand: bool
+) -> None:
+    """So it is with what a token request ends with, by hand too."""
+
+    def refuse(*_: object) -> dict[str, str]:
+        raise MatrixError(400, {"errcode": "M_THREEPID_DENIED"})
+
+    server.will(challenge([EMAIL]))
+    auth = InteractiveAuth(server, user, inputs={"email_address": "a@b.c"}, request_email_token=refuse)
+
+    with pytest.raises(MatrixError) as caught:
+        auth.request_email_token() if by_hand else auth.attempt_auth()
+
+    assert own(caught.value) == []
+
+
+def test_a_cause_of_the_callers(server: ScriptedServer, challenge: Challenge) -> None:
+    """An error that came while another one was handled shows that one as it was, without the library's frames in it."""
+    server.will(MatrixError(500, {}), MatrixError(502, {}))
+    auth = InteractiveAuth(server, {}, retry=None)
+
+    def fall_back() -> None:
+        try:
+            auth.attempt_auth()
+        except MatrixError:
+            auth.attempt_auth()
+
+    with pytest.raises(MatrixError) as caught:
+        fall_back()
+
+    assert caught.value.__context__ is not None
+    assert own(caught.value) == []
+    assert "fall_back" in [each.f_code.co_name for each in frames(caught.value)]
+
+
+def test_what_is_read(server: ScriptedServer, user: ScriptedUser, challenge: Challenge) -> None:
+    """A failed stage, with its cause, is a screen of text that ends in the message and its public name."""
+    server.will(challenge([PASSWORD]), *[challenge([PASSWORD], **WRONG)] * 3)
+    user.then_always({"type": PASSWORD, "password": SECRET})
+
+    with pytest.raises(interactive_auth.StageFailedError) as caught:
+        InteractiveAuth(server, user).attempt_auth()
+
+    lines = "".join(traceback.format_exception(caught.value)).splitlines()
+    assert len(lines) <= 10
+    assert lines[-1].startswith("interactive_auth.StageFailedError: m.login.password was rejected 3 times")
