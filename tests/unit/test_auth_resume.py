@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
 from interactive_auth import AuthTimeoutError, InteractiveAuth, MatrixError, ResumeState, Stage, StageFailedError
-
-if TYPE_CHECKING:
-    from conftest import ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
 
 TERMS, SSO, EMAIL, MSISDN = "m.login.terms", "m.login.sso", "m.login.email.identity", "m.login.msisdn"
 FLOW = [TERMS, EMAIL, MSISDN]
@@ -36,11 +30,7 @@ def asked() -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def stopped(
-    new_auth: NewAuth,
-    server: ScriptedServer,
-    user: ScriptedUser,
-    challenge: Challenge,
-    asked: list[tuple[Any, ...]],
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, asked: list[tuple[Any, ...]]
 ) -> InteractiveAuth[Any]:
     """Return an object whose attempt ended halfway: terms completed, mail and SMS sent, waiting for the mail."""
 
@@ -184,9 +174,7 @@ def test_a_session_without_flows(new_auth: NewAuth, server: ScriptedServer) -> N
     assert server.sent == [{"session": "S9"}]
 
 
-def test_the_state_within_a_callback(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_the_state_within_a_callback(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A state saved within a callback is good after a crash."""
     states: list[dict[str, Any]] = []
     server.will(challenge([TERMS, SSO], completed=[TERMS]))
@@ -205,9 +193,7 @@ def test_the_state_within_a_callback(
     assert server.sent == [None, {"type": SSO, "session": "S1"}]
 
 
-def test_wrong_answers_are_not_carried_on(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_wrong_answers_are_not_carried_on(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A new object shows no error that it has not had itself."""
     server.will(challenge([TERMS]), challenge([TERMS], errcode="M_FORBIDDEN"), "done")
     auth = new_auth()
@@ -234,11 +220,7 @@ def test_the_state_is_a_copy(stopped: InteractiveAuth[Any], key: str) -> None:
 
 
 def test_a_lost_session_on_resuming(
-    stopped: InteractiveAuth[Any],
-    new_auth: NewAuth,
-    server: ScriptedServer,
-    user: ScriptedUser,
-    challenge: Challenge,
+    stopped: InteractiveAuth[Any], new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser
 ) -> None:
     """A state that is too old starts over by itself, in a new session."""
     lost = MatrixError(400, {"errcode": "M_UNKNOWN", "error": "Unknown session ID: S1"})
@@ -250,7 +232,7 @@ def test_a_lost_session_on_resuming(
 
 
 @pytest.mark.parametrize("saved", [None, 5, {EMAIL: 5}, {EMAIL: {"send_attempt": "x"}, MSISDN: []}], ids=repr)
-def test_a_strangers_auth_data(new_auth: NewAuth, challenge: Challenge, saved: Any) -> None:
+def test_a_strangers_auth_data(new_auth: NewAuth, saved: Any) -> None:
     """auth_data that has the library's own key from elsewhere does no harm."""
     auth = new_auth(auth_data={**challenge([TERMS]).data, "interactive_auth": saved})
 
@@ -258,9 +240,7 @@ def test_a_strangers_auth_data(new_auth: NewAuth, challenge: Challenge, saved: A
     assert auth.get_stage_params(MSISDN) is None
 
 
-def test_the_chosen_flow_is_kept(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_the_chosen_flow_is_kept(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A new object walks the flow that was chosen, although it would have chosen another one."""
     server.will(challenge([TERMS], [SSO], [MSISDN]), "done")
     user.then_always(None)
@@ -274,9 +254,7 @@ def test_the_chosen_flow_is_kept(
     assert [stage.type for stage in user.seen] == [SSO, SSO]
 
 
-def test_a_flow_that_is_gone_is_not_kept(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_a_flow_that_is_gone_is_not_kept(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """The flow that was chosen is in the state only while the server offers it."""
     server.will(challenge([TERMS]), challenge([SSO], errcode="M_FORBIDDEN"))
     user.will({"type": TERMS})
@@ -289,9 +267,7 @@ def test_a_flow_that_is_gone_is_not_kept(
     assert state["auth_data"]["interactive_auth"]["chosen"] == []
 
 
-def test_rejections_are_counted_on(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_rejections_are_counted_on(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A new object knows how often a stage was answered wrongly in the session."""
     server.will(challenge([TERMS]), challenge([TERMS], errcode="M_FORBIDDEN"), "done")
     user.then_always({"type": TERMS})
@@ -305,9 +281,7 @@ def test_rejections_are_counted_on(
 
 
 @pytest.mark.parametrize("rejections", [None, [], {"a": "1"}, {"a": None}, {"a": [2]}], ids=repr)
-def test_counts_that_are_none(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, rejections: Any
-) -> None:
+def test_counts_that_are_none(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, rejections: Any) -> None:
     """A state that was tampered with makes no error, and counts nothing that is no count."""
     state = {"flows": [{"stages": ["a"]}], "interactive_auth": {"rejections": rejections}}
     server.will("done")

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.clocks import FakeClock
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
-from interactive_auth import InteractiveAuth, MatrixError, Stage, StageFailedError
-
-if TYPE_CHECKING:
-    from conftest import FakeClock, ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
+from interactive_auth import MatrixError, Stage, StageFailedError
 
 SSO, TERMS, PASSWORD = "m.login.sso", "m.login.terms", "m.login.password"
 EMAIL, MSISDN = "m.login.email.identity", "m.login.msisdn"
 
 
-@pytest.fixture
-def patient(user: ScriptedUser) -> ScriptedUser:
-    """Return a user who completes every stage elsewhere."""
-    user.then_always(None)
-    return user
-
-
 def test_from_within_a_callback(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, clock: FakeClock
 ) -> None:
     """Submitting from within a callback does what returning the dict does."""
     server.will(challenge([PASSWORD]), challenge([PASSWORD], errcode="M_FORBIDDEN"), "done")
@@ -42,9 +30,7 @@ def test_from_within_a_callback(
     assert clock.waits == []
 
 
-def test_twice_from_within_a_callback(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_twice_from_within_a_callback(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A second unsent submission is refused there and then; the first is sent."""
     server.will(challenge([PASSWORD]), "done")
     auth = new_auth()
@@ -60,9 +46,7 @@ def test_twice_from_within_a_callback(
     assert server.sent[1] == {"n": 1, "session": "S1"}
 
 
-def test_submitted_and_returned(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_submitted_and_returned(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A callback that submits one dict and returns another made a mistake; neither is sent."""
     server.will(challenge([PASSWORD]))
     auth = new_auth()
@@ -78,9 +62,7 @@ def test_submitted_and_returned(
     assert len(server.sent) == 1
 
 
-def test_while_waiting(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
-) -> None:
+def test_while_waiting(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock) -> None:
     """A dict handed over during a wait is sent at once, instead of a poll."""
     server.will(challenge([SSO]), "done")
     auth = new_auth(poll_interval=60)
@@ -92,7 +74,7 @@ def test_while_waiting(
 
 
 def test_refused_while_waiting(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock
 ) -> None:
     """What another thread submitted and the server refused is a rejection: the callback hears of it."""
     wrong = challenge([SSO], errcode="M_FORBIDDEN")
@@ -106,7 +88,7 @@ def test_refused_while_waiting(
 
 @pytest.mark.parametrize("stage", [EMAIL, MSISDN])
 def test_threepids_submitted_by_a_callback(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, stage: str
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, stage: str
 ) -> None:
     """An email or msisdn dict that a callback submitted and the server refused is a rejection like any other."""
     server.will(challenge([stage]))
@@ -120,12 +102,7 @@ def test_threepids_submitted_by_a_callback(
 
 @pytest.mark.parametrize("stage", [EMAIL, MSISDN])
 def test_threepids_submitted_by_another_thread(
-    new_auth: NewAuth,
-    server: ScriptedServer,
-    patient: ScriptedUser,
-    challenge: Challenge,
-    clock: FakeClock,
-    stage: str,
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock, stage: str
 ) -> None:
     """The same holds for one that another thread submitted."""
     refusal = challenge([stage], errcode="M_UNAUTHORIZED")
@@ -138,7 +115,7 @@ def test_threepids_submitted_by_another_thread(
     assert caught.value.__cause__ is refusal
 
 
-def test_during_a_request(new_auth: NewAuth, server: ScriptedServer, challenge: Challenge) -> None:
+def test_during_a_request(new_auth: NewAuth, server: ScriptedServer) -> None:
     """A dict handed over while a request is on its way answers the stage that follows."""
     auth = new_auth()
 
@@ -152,9 +129,7 @@ def test_during_a_request(new_auth: NewAuth, server: ScriptedServer, challenge: 
     assert server.sent[1] == {"type": PASSWORD, "session": "S1"}
 
 
-def test_the_dict_is_copied(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
-) -> None:
+def test_the_dict_is_copied(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock) -> None:
     """The caller's dict is not modified, and can be reused at once."""
     server.will(challenge([SSO]), "done")
     auth = new_auth()
@@ -172,7 +147,7 @@ def test_the_dict_is_copied(
 
 
 @pytest.mark.parametrize("background", [False, True])
-def test_without_an_attempt(new_auth: NewAuth, server: ScriptedServer, challenge: Challenge, background: bool) -> None:
+def test_without_an_attempt(new_auth: NewAuth, server: ScriptedServer, background: bool) -> None:
     """Before an attempt and after a failed one there is nothing to submit to; after success it does nothing."""
     failure = MatrixError(500, {})
     server.will(failure, "done")
@@ -191,9 +166,7 @@ def test_without_an_attempt(new_auth: NewAuth, server: ScriptedServer, challenge
 
 
 @pytest.mark.parametrize("how", ["poll", "foreground"])
-def test_after_success_nothing_is_sent(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, how: str
-) -> None:
+def test_after_success_nothing_is_sent(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, how: str) -> None:
     """A dict handed over while the request on its way succeeds is never sent."""
     auth = new_auth()
 

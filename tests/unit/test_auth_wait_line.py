@@ -6,18 +6,14 @@ A callback of the library's own sets it up through the attempt that calls it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.clocks import FakeClock
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
-from interactive_auth import AuthCancelledError, AuthTimeoutError, InteractiveAuth, MatrixError, Stage
+from interactive_auth import AuthCancelledError, AuthTimeoutError, MatrixError, Stage
 from interactive_auth._engine.context import current
-
-if TYPE_CHECKING:
-    from conftest import FakeClock, ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
 
 SSO, TERMS, EMAIL = "m.login.sso", "m.login.terms", "m.login.email.identity"
 
@@ -62,12 +58,7 @@ def watched(line: Line) -> Callable[..., Callable[[Stage], Any]]:
 
 
 def test_a_wait_is_shown_every_second(
-    server: ScriptedServer,
-    user: ScriptedUser,
-    new_auth: NewAuth,
-    challenge: Challenge,
-    line: Line,
-    watched: Callable[..., Any],
+    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, line: Line, watched: Callable[..., Any]
 ) -> None:
     """It is shown at once and each second, with the time left, until it is over; the polls come as without it."""
     server.will(challenge([SSO]), challenge([SSO]), "done")
@@ -91,7 +82,6 @@ def test_the_polls_come_as_without_it(
     clock: FakeClock,
     user: ScriptedUser,
     new_auth: NewAuth,
-    challenge: Challenge,
     line: Line,
     watched: Callable[..., Any],
     interval: float,
@@ -113,12 +103,7 @@ def test_the_polls_come_as_without_it(
 
 
 def test_a_wait_without_an_end(
-    server: ScriptedServer,
-    user: ScriptedUser,
-    new_auth: NewAuth,
-    challenge: Challenge,
-    line: Line,
-    watched: Callable[..., Any],
+    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, line: Line, watched: Callable[..., Any]
 ) -> None:
     """Without a poll_timeout there are no seconds left to tell."""
     server.will(challenge([SSO]), "done")
@@ -130,12 +115,7 @@ def test_a_wait_without_an_end(
 
 
 def test_nothing_is_shown_of_a_wait_that_is_none(
-    server: ScriptedServer,
-    user: ScriptedUser,
-    new_auth: NewAuth,
-    challenge: Challenge,
-    line: Line,
-    watched: Callable[..., Any],
+    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, line: Line, watched: Callable[..., Any]
 ) -> None:
     """If the stage is done at the first poll, which was asked for, the wait has not begun."""
     server.will(challenge([SSO]), "done")
@@ -147,12 +127,7 @@ def test_nothing_is_shown_of_a_wait_that_is_none(
 
 
 def test_the_next_stage_begins_without_it(
-    server: ScriptedServer,
-    user: ScriptedUser,
-    new_auth: NewAuth,
-    challenge: Challenge,
-    line: Line,
-    watched: Callable[..., Any],
+    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, line: Line, watched: Callable[..., Any]
 ) -> None:
     """What one stage's callback has set up shows nothing of the next stage's wait."""
     flow = [SSO, TERMS]
@@ -169,12 +144,7 @@ LIMITED = MatrixError(429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 250
 
 
 def test_the_wait_before_another_try(
-    server: ScriptedServer,
-    user: ScriptedUser,
-    new_auth: NewAuth,
-    challenge: Challenge,
-    line: Line,
-    watched: Callable[..., Any],
+    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, line: Line, watched: Callable[..., Any]
 ) -> None:
     """A request that the server has put off is sent again when it may be, and every second of that is shown."""
     server.will(challenge([TERMS]), LIMITED, "done")
@@ -191,7 +161,6 @@ def test_a_moment_before_another_try(
     server: ScriptedServer,
     user: ScriptedUser,
     new_auth: NewAuth,
-    challenge: Challenge,
     line: Line,
     watched: Callable[..., Any],
     trouble: Exception,
@@ -210,7 +179,6 @@ def test_cancelled_before_another_try(
     clock: FakeClock,
     user: ScriptedUser,
     new_auth: NewAuth,
-    challenge: Challenge,
     line: Line,
     watched: Callable[..., Any],
 ) -> None:
@@ -227,12 +195,7 @@ def test_cancelled_before_another_try(
 
 
 def test_a_mail_that_is_put_off(
-    server: ScriptedServer,
-    user: ScriptedUser,
-    new_auth: NewAuth,
-    challenge: Challenge,
-    line: Line,
-    watched: Callable[..., Any],
+    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, line: Line, watched: Callable[..., Any]
 ) -> None:
     """The wait before a token request of a callback's is sent again is shown like any other."""
     answers: list[Any] = [LIMITED, {"sid": "a-sid"}]
@@ -255,9 +218,7 @@ def test_a_mail_that_is_put_off(
     assert line.shown[:4] == [(0, 2.5, True), (1, 1.5, True), (2, 0.5, True), (2.5, "end")]
 
 
-def test_all_that_a_stage_has_set_up_is_let_go(
-    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, challenge: Challenge
-) -> None:
+def test_all_that_a_stage_has_set_up_is_let_go(server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth) -> None:
     """If one of the things to do after a stage fails, the others are done all the same, and the failure is raised."""
     done: list[str] = []
 

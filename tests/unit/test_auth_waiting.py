@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
 import pytest
+from support.clocks import FakeClock
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
 from interactive_auth import (
     AuthTimeoutError,
     HomeserverConnectionError,
-    InteractiveAuth,
     MatrixError,
     ServerProtocolError,
 )
-
-if TYPE_CHECKING:
-    from conftest import FakeClock, ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
 
 SSO, TERMS, EMAIL, MSISDN = "m.login.sso", "m.login.terms", "m.login.email.identity", "m.login.msisdn"
 SESSION_LOST = MatrixError(403, {"errcode": "M_FORBIDDEN", "error": "UIAA session does not exist."})
 
 
-@pytest.fixture
-def patient(user: ScriptedUser) -> ScriptedUser:
-    """Return a user who completes every stage elsewhere."""
-    user.then_always(None)
-    return user
-
-
-def test_polls_until_success(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
-) -> None:
+def test_polls_until_success(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser) -> None:
     """A callback that returns None has the loop poll with the session, each interval, and is not called again."""
     server.will(challenge([SSO]), challenge([SSO]), challenge([SSO], errcode="M_UNAUTHORIZED"), "done")
 
@@ -44,7 +27,7 @@ def test_polls_until_success(
     assert patient.types == [SSO]
 
 
-def test_poll_interval(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge) -> None:
+def test_poll_interval(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser) -> None:
     """poll_interval is the time from one poll to the next, the first one included."""
     server.will(challenge([SSO]), challenge([SSO]), challenge([SSO]), "done")
 
@@ -53,9 +36,7 @@ def test_poll_interval(new_auth: NewAuth, server: ScriptedServer, patient: Scrip
     assert server.times == [0, 0.75, 1.5, 2.25]
 
 
-def test_the_next_stage_after_a_poll(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
-) -> None:
+def test_the_next_stage_after_a_poll(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser) -> None:
     """When a poll finds the awaited stage completed, the next one is asked for, and waited for in its turn."""
     flow = [SSO, TERMS]
     server.will(challenge(flow), challenge(flow, completed=[SSO]), challenge(flow, completed=[SSO]), "done")
@@ -65,9 +46,7 @@ def test_the_next_stage_after_a_poll(
     assert server.times == [0, 2, 4, 6]
 
 
-def test_another_stage_completed(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
-) -> None:
+def test_another_stage_completed(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser) -> None:
     """A poll that finds the awaited stage still open calls nobody, whatever else it finds completed."""
     flow = [SSO, TERMS]
     server.will(challenge(flow), challenge(flow, completed=[TERMS]), challenge([TERMS], completed=[TERMS]), "done")
@@ -95,9 +74,7 @@ PENDING = [
 
 
 @pytest.mark.parametrize("answer", PENDING, ids=repr)
-def test_pending(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, answer: Exception
-) -> None:
+def test_pending(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, answer: Exception) -> None:
     """Not validated yet, whatever it looks like, and any failure of a poll: no callback, no attempt counted."""
     server.will(challenge([EMAIL]), *[answer] * 10, "done")
 
@@ -108,7 +85,7 @@ def test_pending(
 
 @pytest.mark.parametrize("answer", PENDING, ids=repr)
 def test_the_deadline_names_the_last_poll(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, answer: Exception
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, answer: Exception
 ) -> None:
     """At the deadline a timeout is raised, with the last poll's error as its cause."""
     server.will(challenge([EMAIL]), challenge([EMAIL]), answer)
@@ -122,9 +99,7 @@ def test_the_deadline_names_the_last_poll(
     assert server.times == [0, 4, 8]
 
 
-def test_the_deadline(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
-) -> None:
+def test_the_deadline(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock) -> None:
     """A wait lasts poll_timeout seconds, a poll that is due at its end included."""
     server.then_always(challenge([SSO]))
 
@@ -134,9 +109,7 @@ def test_the_deadline(
     assert (server.times, clock.elapsed) == ([0, 5, 10], 10)
 
 
-def test_no_time_at_all(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
-) -> None:
+def test_no_time_at_all(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock) -> None:
     """A poll_timeout of 0 does not wait."""
     server.will(challenge([SSO]))
 
@@ -145,9 +118,7 @@ def test_no_time_at_all(
     assert clock.waits == []
 
 
-def test_no_deadline(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
-) -> None:
+def test_no_deadline(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock) -> None:
     """Without poll_timeout the wait has no end of its own."""
     server.will(*[challenge([SSO])] * 1000, "done")
 
@@ -156,7 +127,7 @@ def test_no_deadline(
 
 
 def test_time_in_callbacks_does_not_count(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, clock: FakeClock
 ) -> None:
     """However long a callback takes, the wait after it has all of its time."""
     server.then_always(challenge([SSO]))
@@ -168,7 +139,7 @@ def test_time_in_callbacks_does_not_count(
 
 
 def test_waits_for_one_stage_add_up(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock
 ) -> None:
     """poll_timeout bounds a stage's waiting in an attempt, also if a wrong answer came between."""
     refused = challenge([SSO], errcode="M_FORBIDDEN")
@@ -183,7 +154,7 @@ def test_waits_for_one_stage_add_up(
 
 
 def test_each_stage_has_its_own_time(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock
 ) -> None:
     """The time that one stage took is not taken from the next."""
     flow = [SSO, TERMS]
@@ -196,9 +167,7 @@ def test_each_stage_has_its_own_time(
 
 
 @pytest.mark.parametrize("code", ["M_UNKNOWN_TOKEN", "M_MISSING_TOKEN", "M_USER_LOCKED"])
-def test_a_poll_that_is_logged_out(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, code: str
-) -> None:
+def test_a_poll_that_is_logged_out(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, code: str) -> None:
     """A logged-out 401 ends the wait; a new attempt goes on in the same session."""
     logged_out = MatrixError(401, {"errcode": code})
     server.will(challenge([SSO]), logged_out, "done")
@@ -211,9 +180,7 @@ def test_a_poll_that_is_logged_out(
     assert server.sent[2] == {"session": "S1"}
 
 
-def test_a_poll_that_lost_its_session(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
-) -> None:
+def test_a_poll_that_lost_its_session(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser) -> None:
     """A poll that finds the session unknown starts over, and the stage is asked for in the new session."""
     server.will(challenge([SSO]), SESSION_LOST, challenge([SSO], session="S2"), "done")
 
@@ -223,7 +190,7 @@ def test_a_poll_that_lost_its_session(
 
 
 def test_a_session_that_is_lost_again(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock
 ) -> None:
     """It starts over once; a poll's second such answer is waited out like any other, and calls nobody."""
     server.will(challenge([SSO]), SESSION_LOST, challenge([SSO], session="S2"))

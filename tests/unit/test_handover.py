@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 import pytest
+from support.clocks import FakeClock
 
 from interactive_auth import AuthCancelledError
 from interactive_auth._engine.handover import Clock, Handover, Submission
-
-if TYPE_CHECKING:
-    from conftest import FakeClock
 
 ONE, TWO = Submission({"type": "one"}), Submission({"type": "two"})
 
