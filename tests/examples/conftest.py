@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.terminal import Terminal
 from throwaway_services import MailServer, mail_server
 from throwaway_synapse import TOKEN, Synapse, throwaway_synapse
-
-from ..terminal import Terminal
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 #: Seconds after which a program that hangs is killed.

@@ -12,11 +12,10 @@ import pytest
 import requests
 from signedjson.key import decode_verify_key_bytes
 from signedjson.sign import verify_signed_json
+from support.terminal import Terminal
 from throwaway_services import MailServer
 from throwaway_synapse import Synapse
 from unpaddedbase64 import decode_base64
-
-from ..terminal import Terminal
 
 if TYPE_CHECKING:
     from conftest import Account

@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 import requests
+from support.terminal import PACKAGES, TAKE_TERMINAL, Terminal
 from throwaway_services import MailServer, SmsGateway, captcha_verifier, mail_server, sms_gateway
 from throwaway_synapse import OPEN, SERVER_NAME, TERMS, TOKEN, Config, Synapse, throwaway_synapse
 
 from interactive_auth import Homeserver, Stage, StartAuthStage
-
-from ..terminal import PACKAGES, TAKE_TERMINAL, Terminal
 
 #: Ofcom sets these numbers aside: 07700 900000 to 07700 900999.
 _NUMBERS = itertools.count()

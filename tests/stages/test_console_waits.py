@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
+from support.terminal import PACKAGES, Terminal
 
 from interactive_auth import AuthTimeoutError, AuthType, Homeserver, InteractiveAuth, MatrixError, console
-
-from ..terminal import PACKAGES, Terminal
 
 #: Two stages; the mail's link is opened between the second poll and the third, and the first one is Enter's.
 SIGN_UP = """

@@ -8,9 +8,8 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from support.terminal import PACKAGES, Terminal
 from throwaway_synapse import Synapse
-
-from ..terminal import PACKAGES, Terminal
 
 REGISTER = """
 import getpass, sys
