@@ -118,7 +118,7 @@ class Synapse:
         body = {"nonce": nonce, "username": username, "password": password, "admin": admin, "mac": mac}
         return self.call("POST", path, body)
 
-    def log_in(self, username: str, password: str, **fields: str) -> dict[str, Any]:
+    def log_in(self, username: str, password: str, **fields: object) -> dict[str, Any]:
         """Log in on one more device, and return its user_id, access_token and device_id."""
         user = {"type": "m.id.user", "user": username}
         login = {"type": "m.login.password", "identifier": user, "password": password, **fields}

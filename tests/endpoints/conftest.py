@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from support.wire import Reply, Wire, serve
 from throwaway_services import MailServer, SmsGateway, mail_server, sms_gateway
 from throwaway_synapse import TOKEN, Synapse, throwaway_synapse
 
 from interactive_auth import Homeserver, StartAuthStage, handlers
 
-from ..servers.wire import Reply, Wire, serve
 from .account import PASSWORD, WRONG, Account, Guesses, new_account
 
 #: Login tokens are given for a password; tokens that were asked for with a refresh token live for two seconds.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.keys import Keys, make_keys
 
 from interactive_auth import MatrixError, StartAuthStage
 
 from .account import Account, Guesses
-from .keys import Keys, make_keys
 
 
 def published(account: Account) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.wire import Reply, serve
 from throwaway_synapse import Synapse
-
-from ..servers.wire import Reply, serve
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., subprocess.Popen[str]]

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.keys import make_keys
 from throwaway_synapse import Synapse
 
 from interactive_auth import Homeserver, handlers
 
 from ..endpoints.account import Account
-from ..endpoints.keys import make_keys
 from .kinds import FAULTS, Plan
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from support.wire import Reply, Sent, Wire, serve
 
 from interactive_auth._engine.handover import Clock, Handover
 
 from .recorded import SID
-from .wire import Reply, Sent, Wire, serve
 
 
 class TurnedClock(Clock):
