@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 # An assertion in them then shows its values, as in a test.
 pytest.register_assert_rewrite("support")
 #: The library's own plugin. As an installed one it would be imported before coverage is measured; setup.cfg sees to it.
-pytest_plugins = ["pytest_interactive_auth", "support.machine", "support.homeservers"]
+pytest_plugins = [
+    "pytest_interactive_auth",
+    *(f"support.{name}" for name in ("homeservers", "machine", "programs", "threads")),
+]
 
 Sized = Callable[[int, int], int]
 

@@ -2,54 +2,23 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
-import requests
+from support.accounts import Account, Connect, Person, new_account
+from throwaway_synapse import Synapse
 
-from interactive_auth import InteractiveAuth, MatrixError, Stage, StageFailedError, handlers
-
-if TYPE_CHECKING:
-    from throwaway_synapse import Synapse
-
-    from interactive_auth import Homeserver
-
-    Connect = Callable[..., Homeserver]
+from interactive_auth import Homeserver, InteractiveAuth, MatrixError, Stage, StageFailedError, handlers
 
 PASSWORD = "m.login.password"
 
 
-class Account:
-    """A user of the Synapse that is logged in on one device, which these tests act from."""
-
-    def __init__(self, synapse: Synapse, username: str) -> None:
-        self.synapse = synapse
-        self.username = username
-        self.password = secrets.token_urlsafe()
-        made = synapse.add_user(username, self.password)
-        self.access_token, self.device_id = made["access_token"], made["device_id"]
-
-    def log_in(self, password: str | None = None) -> dict[str, Any]:
-        """Log in on one more device."""
-        body = {
-            "type": PASSWORD,
-            "identifier": {"type": "m.id.user", "user": self.username},
-            "password": password or self.password,
-        }
-        return self.synapse.call("POST", "/_matrix/client/v3/login", body)
-
-    def devices(self) -> set[str]:
-        """Return the ids of the devices that the account is logged in on."""
-        answer = self.synapse.call("GET", "/_matrix/client/v3/devices", access_token=self.access_token)
-        return {device["device_id"] for device in answer["devices"]}
-
-
 @pytest.fixture
-def account(open_synapse: Synapse, username: str) -> Account:
+def account(open_server: Synapse) -> Iterator[Account]:
     """A new account."""
-    return Account(open_synapse, username)
+    with new_account(open_server) as made:
+        yield made
 
 
 @pytest.fixture
@@ -59,14 +28,14 @@ def other_device(account: Account) -> str:
 
 
 @pytest.fixture
-def homeserver(account: Account, connect: Connect) -> Homeserver:
+def homeserver(account: Account) -> Homeserver:
     """The Synapse, as the account sees it."""
-    return connect(account.synapse.base_url, access_token=account.access_token)
+    return account.homeserver
 
 
 def test_the_right_password_deletes_a_device(account: Account, homeserver: Homeserver, other_device: str) -> None:
     """A constant password is enough, and only the device named is gone."""
-    stages = {PASSWORD: handlers.password(account.username, account.password)}
+    stages = {PASSWORD: handlers.password(account.name, account.password)}
 
     answer = homeserver.delete_devices([other_device]).authenticate(stages)
 
@@ -83,7 +52,7 @@ def test_a_wrong_password_is_asked_for_again(account: Account, homeserver: Homes
         heard.append(stage.error and stage.error.errcode)
         return passwords.pop(0)
 
-    homeserver.delete_devices([other_device]).authenticate({PASSWORD: handlers.password(account.username, ask)})
+    homeserver.delete_devices([other_device]).authenticate({PASSWORD: handlers.password(account.name, ask)})
 
     assert heard == [None, "M_FORBIDDEN"]
     assert account.devices() == {account.device_id}
@@ -101,7 +70,7 @@ def test_wrong_passwords_end_the_attempt_and_delete_nothing(
 
     request = homeserver.delete_devices([other_device])
     with pytest.raises(StageFailedError) as failed:
-        request.authenticate({PASSWORD: handlers.password(account.username, ask)}, max_attempts=2)
+        request.authenticate({PASSWORD: handlers.password(account.name, ask)}, max_attempts=2)
 
     assert asked == [1, 2]
     assert (failed.value.stage, failed.value.attempts) == (PASSWORD, 2)
@@ -114,10 +83,11 @@ def test_the_password_of_somebody_else_is_a_rejection(
     account: Account, homeserver: Homeserver, other_device: str
 ) -> None:
     """Another user's credentials get a 403 without flows: it counts as a wrong answer, and the session goes on."""
-    stranger = Account(account.synapse, f"{account.username}-stranger")
+    stranger = Person()
+    account.synapse.add_user(stranger.name, stranger.password)
     answers = [
-        handlers.password(stranger.username, stranger.password),
-        handlers.password(account.username, lambda: account.password),
+        handlers.password(stranger.name, stranger.password),
+        handlers.password(account.name, lambda: account.password),
     ]
     heard: list[int | None] = []
 
@@ -135,7 +105,7 @@ def test_any_endpoint_can_be_authenticated(account: Account, homeserver: Homeser
     """uia_request serves an endpoint that has no method of its own, here DELETE /devices/{id}."""
     request = homeserver.uia_request("DELETE", f"/_matrix/client/v3/devices/{other_device}")
 
-    request.authenticate({PASSWORD: handlers.password(account.username, account.password)})
+    request.authenticate({PASSWORD: handlers.password(account.name, account.password)})
 
     assert account.devices() == {account.device_id}
 
@@ -144,16 +114,15 @@ def test_the_whole_body_is_sent_with_every_request(account: Account, homeserver:
     """A new password takes effect, though Synapse forgets the body of the first request to this endpoint."""
     request = homeserver.uia_request("POST", "/_matrix/client/v3/account/password", {"new_password": "brand new"})
 
-    request.authenticate({PASSWORD: handlers.password(account.username, account.password)})
+    request.authenticate({PASSWORD: handlers.password(account.name, account.password)})
 
-    assert account.log_in("brand new")["user_id"] == f"@{account.username}:{account.synapse.server_name}"
-    with pytest.raises(requests.HTTPError, match="403"):
-        account.log_in()
+    assert account.log_in("brand new")["user_id"] == account.user_id
+    assert not account.can_log_in()
 
 
-def test_an_invalid_access_token_is_raised_before_anybody_is_asked(open_synapse: Synapse, connect: Connect) -> None:
+def test_an_invalid_access_token_is_raised_before_anybody_is_asked(open_server: Synapse, connect: Connect) -> None:
     """M_UNKNOWN_TOKEN is no demand for authentication: it is raised, and its soft_logout can be read."""
-    homeserver = connect(open_synapse.base_url, access_token="nonsense")
+    homeserver = connect(open_server.base_url, access_token="nonsense")
 
     with pytest.raises(MatrixError) as refused:
         homeserver.delete_devices(["DEVICE"]).authenticate(lambda stage: pytest.fail(stage.type))
@@ -163,29 +132,29 @@ def test_an_invalid_access_token_is_raised_before_anybody_is_asked(open_synapse:
     assert "nonsense" not in f"{refused.value!r}{refused.value}"
 
 
-def test_a_missing_access_token_is_raised(open_synapse: Synapse, connect: Connect) -> None:
+def test_a_missing_access_token_is_raised(open_server: Synapse, connect: Connect) -> None:
     """M_MISSING_TOKEN reaches the caller, too."""
     with pytest.raises(MatrixError) as refused:
-        connect(open_synapse.base_url).delete_devices(["DEVICE"]).authenticate({})
+        connect(open_server.base_url).delete_devices(["DEVICE"]).authenticate({})
 
     assert refused.value.errcode == "M_MISSING_TOKEN"
 
 
 def test_a_session_outlives_its_access_token(account: Account, homeserver: Homeserver, other_device: str) -> None:
     """Logged out in the middle, a new attempt after a fresh login finishes the same session."""
-    logins = [lambda: account.synapse.call("POST", "/_matrix/client/v3/logout", {}, access_token=account.access_token)]
+    logouts = [lambda: account.call("POST", "logout", {})]
 
     def answer(stage: Stage) -> dict[str, Any]:
-        if logins:
-            logins.pop()()
-        return dict(handlers.password(account.username, account.password)(stage) or {})
+        if logouts:
+            logouts.pop()()
+        return dict(handlers.password(account.name, account.password)(stage) or {})
 
     auth = InteractiveAuth(homeserver.delete_devices([other_device]), {PASSWORD: answer})
     with pytest.raises(MatrixError) as refused:
         auth.attempt_auth()
     session = auth.get_session_id()
     fresh = account.log_in()
-    account.access_token = homeserver.access_token = fresh["access_token"]
+    homeserver.access_token = fresh["access_token"]
     auth.attempt_auth()
 
     assert refused.value.errcode == "M_UNKNOWN_TOKEN"

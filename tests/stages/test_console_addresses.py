@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from support.accounts import Connect, Person, addresses_of, owner
+from support.accounts import Connect, Person, addresses_of, by_mail, owner
 from throwaway_services import MailServer, SmsGateway
 from throwaway_synapse import Synapse
 
@@ -85,12 +85,7 @@ def test_enter_before_the_link_was_opened_leaves_the_loop_polling(
             raise
 
     account = InteractiveAuth(
-        send,
-        console.handlers(homeserver),
-        inputs={"email_address": new.address},
-        request_email_token=request.request_email_token,
-        poll_interval=0.1,
-        poll_timeout=20.0,
+        send, console.handlers(homeserver), **by_mail(request, new.address), poll_interval=0.1, poll_timeout=20.0
     ).attempt_auth()
 
     assert owner(email_server, account) == new.user_id

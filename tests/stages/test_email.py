@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from support.accounts import WAITING, Connect, Person, Watched, addresses_of, give_address, owner
+from support.accounts import WAITING, Connect, Person, Watched, addresses_of, by_mail, give_address, owner
 from throwaway_services import MailServer
 from throwaway_synapse import Synapse
 
@@ -33,11 +33,7 @@ def test_email_polls_until_the_link_was_opened(
             raise
 
     account = InteractiveAuth(
-        send,
-        watched({EMAIL: handlers.email()}),
-        inputs={"email_address": new.address},
-        request_email_token=request.request_email_token,
-        **WAITING,
+        send, watched({EMAIL: handlers.email()}), **by_mail(request, new.address), **WAITING
     ).attempt_auth()
 
     assert owner(email_server, account) == new.user_id

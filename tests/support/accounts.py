@@ -12,7 +12,7 @@ from typing import Any
 import requests
 from throwaway_synapse import SERVER_NAME, Synapse
 
-from interactive_auth import Homeserver, Stage, StartAuthStage
+from interactive_auth import Homeserver, Stage, StartAuthStage, UIARequest
 
 #: What the fixture ``connect`` is: it takes what ``Homeserver`` takes.
 Connect = Callable[..., Homeserver]
@@ -118,6 +118,11 @@ def new_account(synapse: Synapse, person: Person | None = None) -> Iterator[Acco
         yield Account(synapse, homeserver, person.name, person.password, made["user_id"], made["device_id"])
 
 
+def by_mail(request: UIARequest[Any], address: str) -> Any:
+    """Return the options of an attempt that has the request's own mail sent to an address."""
+    return {"inputs": {"email_address": address}, "request_email_token": request.request_email_token}
+
+
 class Watched:
     """Makes callbacks that note what they are called with, and go on to the ones given.
 
@@ -131,7 +136,8 @@ class Watched:
     @property
     def errors(self) -> list[tuple[str | None, str | None] | None]:
         """Why each of them was asked for: errcode and words of the server's, None if no answer was wrong before."""
-        return [stage.error and (stage.error.errcode, stage.error.error) for stage in self.seen]
+        errors = [stage.error for stage in self.seen]
+        return [None if error is None else (error.errcode, error.error) for error in errors]
 
     def __call__(self, callbacks: Mapping[str, StartAuthStage]) -> dict[str, StartAuthStage]:
         """Return the callbacks that note."""
