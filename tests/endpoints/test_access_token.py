@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.accounts import Account
 
 from interactive_auth import Homeserver, InteractiveAuth, MatrixError, Stage, handlers
-
-from .account import PASSWORD, Account
 
 
 class Attempt:
@@ -23,7 +22,7 @@ class Attempt:
     def __init__(self, account: Account, homeserver: Homeserver, happens: Any) -> None:
         self.sessions: list[str | None] = []
         self._happens = happens
-        self._password = handlers.password(account.name, lambda: PASSWORD)
+        self._password = handlers.password(account.name, lambda: account.password)
         stages = {"m.login.password": self._answer}
         self.auth = InteractiveAuth(homeserver.delete_device("OLD"), stages)
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from support.accounts import Account, new_account
 
 from interactive_auth import Stage, StartAuthStage, handlers
 
-from .account import PASSWORD, Account, Guesses, new_account
+from .guesses import Guesses
 
 ODD_ID = "we/ird é?#%2F"
 
@@ -74,13 +75,14 @@ def test_the_password_of_somebody_else(account: Account) -> None:
     account.add_device("ONE")
     asked: list[tuple[str | None, str | None, bool]] = []
     with new_account(account.synapse) as other:
-        names = iter([other.name, account.name])
+        people = iter([other, account])
 
         def answer(stage: Stage) -> Mapping[str, Any] | None:
             asked.append(
                 (stage.session, None if stage.error is None else stage.error.error, "ONE" in account.devices())
             )
-            return handlers.password(next(names), lambda: PASSWORD)(stage)
+            person = next(people)
+            return handlers.password(person.name, lambda: person.password)(stage)
 
         account.homeserver.delete_device("ONE").authenticate({"m.login.password": answer})
 
