@@ -14,7 +14,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 #: Seconds after which a program that hangs is killed.
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 #: What the fixtures ``start_program`` and ``start_example`` are.
 Start = Callable[..., "subprocess.Popen[str]"]
