@@ -57,8 +57,7 @@ def updates(text: str) -> list[str]:
 def test_in_a_terminal(open_terminal: Callable[..., Terminal], columns: int) -> None:
     """Before the next step there is one line of the wait, nothing remains of longer ones, and it does not wrap."""
     terminal = open_terminal(SIGN_UP + RUN, columns=columns)
-    terminal.wait_for("again): ")
-    terminal.type("")
+    terminal.answer("again): ", "")
     terminal.wait_for("(y/N) ")
 
     assert terminal.screen[-3:] == [
@@ -77,8 +76,7 @@ def test_in_a_terminal(open_terminal: Callable[..., Terminal], columns: int) -> 
 def test_ctrl_c_in_a_terminal(open_terminal: Callable[..., Terminal]) -> None:
     """An interrupted wait leaves its line behind, and what is printed next stands on a line of its own."""
     terminal = open_terminal(SIGN_UP + RUN)
-    terminal.wait_for("again): ")
-    terminal.type("")
+    terminal.answer("again): ", "")
     terminal.wait_for("10 s left")
 
     terminal.interrupt()

@@ -49,12 +49,9 @@ def test_registering_in_a_terminal(token_server: Synapse, open_terminal: Callabl
     token = new_token(token_server)
     terminal = open_terminal(REGISTER, token_server.base_url, new.name)
 
-    terminal.wait_for("New password: ")
-    terminal.type(new.password)
-    terminal.wait_for("Step 1 of 2: registration token\r\nRegistration token: ")
-    terminal.type("no-such-token")
-    terminal.wait_for("The server said: Invalid registration token\r\nRegistration token: ")
-    terminal.type(token)
+    terminal.answer("New password: ", new.password)
+    terminal.answer("Step 1 of 2: registration token\r\nRegistration token: ", "no-such-token")
+    terminal.answer("The server said: Invalid registration token\r\nRegistration token: ", token)
     terminal.wait_for(f"Registered {new.user_id}\r\n")
 
     assert terminal.wait_for_end() == 0
@@ -69,15 +66,11 @@ def test_logging_out_in_a_terminal(open_server: Synapse, open_terminal: Callable
     account = open_server.add_user(new.name, new.password)
     terminal = open_terminal(LOG_OUT, open_server.base_url, account["access_token"], account["device_id"])
 
-    terminal.wait_for("User name: ")
-    terminal.type(new.name)
-    terminal.wait_for("Password: ")
-    terminal.type("a-wrong-guess")
+    terminal.answer("User name: ", new.name)
+    terminal.answer("Password: ", "a-wrong-guess")
     terminal.wait_for("The server said: Invalid username or password\r\n")
-    terminal.wait_for("User name: ")
-    terminal.type(new.name)
-    terminal.wait_for("Password: ")
-    terminal.type(new.password)
+    terminal.answer("User name: ", new.name)
+    terminal.answer("Password: ", new.password)
     terminal.wait_for("Logged out\r\n")
 
     assert terminal.wait_for_end() == 0
