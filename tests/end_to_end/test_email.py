@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from support.accounts import Connect, Person, by_mail, give_address, owner, owner_of_address
+from support.accounts import Connect, Person, by_mail, give_address, owner_of_address
 from support.threads import Threads
 from throwaway_services import MailServer
 from throwaway_synapse import Synapse
 
 from interactive_auth import AuthCancelledError, AuthTimeoutError, Homeserver, InteractiveAuth, MatrixError, Stage
-from interactive_auth.homeserver import RegisterResponse
 
 EMAIL = "m.login.email.identity"
 #: Seconds within which a waiting attempt has to notice what it is told; it polls once a minute here.
@@ -39,58 +36,10 @@ class Waiter:
         assert self._called.wait(AT_ONCE)
 
 
-class Polls:
-    """A request that lets the test know when it was polled.
-
-    Attributes:
-        sent: the auth dicts that named a stage.
-    """
-
-    def __init__(self, request: Callable[[dict[str, Any] | None], RegisterResponse]) -> None:
-        self.sent: list[dict[str, Any]] = []
-        self._request = request
-        self._polled = threading.Event()
-
-    def __call__(self, auth: dict[str, Any] | None) -> RegisterResponse:
-        try:
-            return self._request(auth)
-        finally:
-            if auth is not None and "type" in auth:
-                self.sent.append(auth)
-                self._polled.set()
-
-    def await_poll(self) -> None:
-        """Wait until a poll was answered."""
-        assert self._polled.wait(AT_ONCE)
-
-
 @pytest.fixture
 def homeserver(email_server: Synapse, connect: Connect) -> Homeserver:
     """The Synapse that wants an email address."""
     return connect(email_server.base_url)
-
-
-def test_polling_finishes_once_the_link_was_opened(
-    email_server: Synapse, homeserver: Homeserver, mails: MailServer, new: Person, threads: Threads
-) -> None:
-    """The mail is sent, polls before its link is opened are no failures, and one afterwards makes the account."""
-    request = homeserver.register(new.name, "secret")
-    polls, waiter = Polls(request), Waiter()
-    auth = InteractiveAuth(polls, {EMAIL: waiter}, **by_mail(request, new.address), poll_interval=0.05)
-
-    outcome = threads.start(auth.attempt_auth)
-    polls.await_poll()
-    mails.open_link(new.address)
-    account = outcome.result(AT_ONCE)
-
-    assert [(stage.attempt, stage.email_sid) for stage in waiter.stages] == [(1, auth.get_email_sid())]
-    assert polls.sent[0]["threepid_creds"] == {
-        "sid": auth.get_email_sid(),
-        "client_secret": auth.get_client_secret(),
-    }
-    assert mails.count(new.address) == 1
-    assert owner_of_address(email_server, new.address) == account["user_id"]
-    assert owner(email_server, account) == new.user_id
 
 
 def test_another_thread_can_have_it_polled_at_once(
@@ -159,48 +108,6 @@ def test_a_link_that_nobody_opens_is_a_timeout_and_a_new_mail_goes_on(
     assert isinstance(failed.value.__cause__, MatrixError)
     assert mails.count(new.address) == 2
     assert owner_of_address(email_server, new.address) == account["user_id"]
-
-
-def test_another_process_can_wait_for_the_mail(
-    email_server: Synapse, connect: Connect, mails: MailServer, new: Person
-) -> None:
-    """A state saved as JSON carries sid and client secret, so that no second mail is needed."""
-    request = connect(email_server.base_url).register(new.name, "secret")
-    first = InteractiveAuth(request, lambda stage: first.cancel(), **by_mail(request, new.address))
-    with pytest.raises(AuthCancelledError):
-        first.attempt_auth()
-    state = json.loads(json.dumps(first.get_resume_state()))
-    mails.open_link(new.address)
-
-    again = connect(email_server.base_url).register(new.name, "secret")
-    second = InteractiveAuth(
-        again,
-        lambda stage: second.poll(),
-        request_email_token=again.request_email_token,
-        poll_interval=60.0,
-        **state,
-    )
-    account = second.attempt_auth()
-
-    assert second.get_session_id() == first.get_session_id()
-    assert mails.count(new.address) == 1
-    assert owner_of_address(email_server, new.address) == account["user_id"]
-
-
-def test_an_address_in_use_is_refused_before_anybody_is_asked(
-    email_server: Synapse, homeserver: Homeserver, mails: MailServer, new: Person
-) -> None:
-    """The token request's M_THREEPID_IN_USE reaches the caller, and no callback is called."""
-    email_server.add_user(new.name, new.password)
-    give_address(email_server, new.user_id, new.address)
-
-    with pytest.raises(MatrixError) as refused:
-        homeserver.register(f"{new.name}-2", "secret").authenticate(
-            lambda stage: pytest.fail(stage.type), inputs={"email_address": new.address}
-        )
-
-    assert refused.value.errcode == "M_THREEPID_IN_USE"
-    assert mails.count(new.address) == 0
 
 
 def test_a_forgotten_password_is_reset_by_mail(

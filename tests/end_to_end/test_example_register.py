@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import socket
 import subprocess
 import sys
@@ -13,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from support.accounts import Person, exists, owner_of_address
-from support.programs import EXAMPLES, Run, Start
+from support.programs import EXAMPLES, OpenTerminal, Run, Start
 from support.wire import Reply, Sent, Wire
 from throwaway_services import MailServer
 from throwaway_synapse import Synapse
@@ -120,42 +118,20 @@ def test_answers_come_from_a_pipe(run_example: Run, token_and_terms_server: Syna
 
 
 def test_a_terminal_does_not_show_the_secrets(
-    start_example: Start, token_and_terms_server: Synapse, new: Person, token: str
+    in_terminal: OpenTerminal, token_and_terms_server: Synapse, new: Person, token: str
 ) -> None:
     """In a terminal, what is typed for password and token is not echoed, and the rest is."""
-    terminal, end = pty.openpty()
-    typed = f"{new.name}\nhidden-password\n{token}\ny\n"
-    program = start_example(
-        "register.py", "--homeserver", token_and_terms_server.base_url, stdin=end, stdout=end, stderr=end
-    )
-    os.close(end)
+    terminal = in_terminal("register.py", "--homeserver", token_and_terms_server.base_url)
+    terminal.answer("User name: ", new.name)
+    terminal.answer("Password: ", "hidden-password")
+    terminal.answer("token: ", token)
+    terminal.answer("[y/N] ", "y")
 
-    output = ""
-    for line, question in zip(typed.splitlines(), ("name: ", "Password: ", "token: ", "[y/N] "), strict=True):
-        output += read_terminal(terminal, question)
-        os.write(terminal, f"{line}\n".encode())
-    output += read_terminal(terminal, None)
-    os.close(terminal)
-
-    assert program.wait(PATIENCE) == 0
-    assert output.splitlines()[-1] == new.user_id
-    assert f"User name: {new.name}" in output
-    assert "hidden-password" not in output
-    assert token not in output
-
-
-def read_terminal(terminal: int, until: str | None) -> str:
-    """Return what appears in a terminal until a question is asked, or until the program has ended."""
-    output = b""
-    while until is None or not output.endswith(until.encode()):
-        try:
-            chunk = os.read(terminal, 1024)
-        except OSError:  # Linux says so when nobody has the other end open
-            chunk = b""
-        if not chunk:
-            break
-        output += chunk
-    return output.decode()
+    assert terminal.wait_for_end() == 0
+    assert terminal.shown.splitlines()[-1] == new.user_id
+    assert f"User name: {new.name}" in terminal.shown
+    assert "hidden-password" not in terminal.shown
+    assert token not in terminal.shown
 
 
 def test_terms_that_are_not_accepted_are_one_line(

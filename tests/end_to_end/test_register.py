@@ -6,12 +6,10 @@ import json
 from typing import Any
 
 import pytest
-import requests
-from support.accounts import Connect, Person, account_of, devices_of, owner, uses_of
+from support.accounts import Connect, Person, devices_of, owner, uses_of
 from throwaway_synapse import Synapse
 
 from interactive_auth import (
-    AuthCancelledError,
     Homeserver,
     HomeserverConnectionError,
     InteractiveAuth,
@@ -42,49 +40,6 @@ def open_homeserver(connect: Connect, open_server: Synapse) -> Homeserver:
 def token_homeserver(connect: Connect, token_and_terms_server: Synapse) -> Homeserver:
     """The Synapse that wants a registration token, and its terms accepted."""
     return connect(token_and_terms_server.base_url)
-
-
-def test_dummy_is_submitted_without_asking(open_server: Synapse, open_homeserver: Homeserver, new: Person) -> None:
-    """Where m.login.dummy is all that is wanted, no callback is called, and the account works."""
-    account = open_homeserver.register(new.name, "secret").authenticate(lambda stage: pytest.fail(stage.type))
-
-    assert account["user_id"] == new.user_id
-    assert owner(open_server, account) == account["user_id"]
-
-
-def test_an_account_without_login_has_no_access_token(
-    open_server: Synapse, open_homeserver: Homeserver, new: Person
-) -> None:
-    """With inhibit_login the account exists, and no device is logged in."""
-    account = open_homeserver.register(new.name, "secret", inhibit_login=True).authenticate({})
-
-    assert "access_token" not in account
-    assert devices_of(open_server, account["user_id"]) == []
-
-
-def test_the_terms_are_shown_and_accepted(terms_server: Synapse, connect: Connect, new: Person) -> None:
-    """The terms callback is given the policy with a URL that can be read, and Synapse records the consent."""
-    seen: list[handlers.Policy] = []
-    stages = {TERMS: handlers.terms(lambda policies: not seen.extend(policies))}
-
-    account = connect(terms_server.base_url).register(new.name, "secret").authenticate(stages)
-
-    assert [(policy.id, policy.version, policy.name) for policy in seen] == [
-        ("privacy_policy", "1.0", "Privacy Policy")
-    ]
-    assert "forgets everything" in requests.get(seen[0].url, timeout=30).text
-    assert account_of(terms_server, account["user_id"])["consent_version"] == "1.0"
-    assert owner(terms_server, account) == account["user_id"]
-
-
-def test_refused_terms_register_nobody(terms_server: Synapse, connect: Connect, new: Person) -> None:
-    """A person who does not accept the terms gets AuthCancelledError and no account."""
-    homeserver = connect(terms_server.base_url)
-
-    with pytest.raises(AuthCancelledError):
-        homeserver.register(new.name, "secret").authenticate({TERMS: handlers.terms(lambda policies: False)})
-
-    assert homeserver.username_available(new.name)
 
 
 def test_token_terms_and_dummy_in_one_flow(
@@ -123,25 +78,6 @@ def test_a_wrong_constant_token_fails_and_a_right_one_finishes_the_same_session(
     assert failed.value.__cause__.errcode == "M_UNAUTHORIZED"
     assert session is not None
     assert auth.get_session_id() == session
-    assert uses_of(token_and_terms_server, token) == (1, 0)
-    assert owner(token_and_terms_server, account) == account["user_id"]
-
-
-def test_a_callable_is_asked_again_after_a_wrong_token(
-    token_and_terms_server: Synapse, token_homeserver: Homeserver, new: Person, token: str
-) -> None:
-    """The second time, the callable learns what was wrong with its first answer, and its second one is used."""
-    tokens = ["wrong", token]
-    heard: list[tuple[int, str | None]] = []
-
-    def answer(stage: Stage) -> str:
-        heard.append((stage.attempt, stage.error and stage.error.error))
-        return tokens.pop(0)
-
-    stages = {TOKEN: handlers.registration_token(answer), TERMS: accept}
-    account = token_homeserver.register(new.name, "secret").authenticate(stages)
-
-    assert heard == [(1, None), (2, "Invalid registration token")]
     assert uses_of(token_and_terms_server, token) == (1, 0)
     assert owner(token_and_terms_server, account) == account["user_id"]
 

@@ -69,17 +69,6 @@ def test_register_sends_no_access_token(account: Account, new: Person) -> None:
     assert response["user_id"] != account.user_id
 
 
-def test_register_a_taken_name(account: Account, anonymous: Homeserver) -> None:
-    """A name that somebody has is refused before anybody is asked."""
-    asked: list[Stage] = []
-
-    with pytest.raises(MatrixError) as caught:
-        anonymous.register(account.name, account.password).authenticate({"*": asked.append})
-
-    assert (caught.value.http_status, caught.value.errcode) == (400, "M_USER_IN_USE")
-    assert asked == []
-
-
 def test_register_a_guest(anonymous: Homeserver) -> None:
     """The kind of account goes to the server, which here refuses guests."""
     with pytest.raises(MatrixError, match="Guest access is disabled") as caught:

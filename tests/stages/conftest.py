@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 
 import pytest
 import requests
 from support.accounts import Person, Watched
-from support.terminal import PACKAGES, TAKE_TERMINAL, Terminal
+from support.programs import OpenTerminal
+from support.terminal import PACKAGES, TAKE_TERMINAL
 from throwaway_services import MailServer, SmsGateway, captcha_verifier
 from throwaway_synapse import TOKEN, Config, Synapse, throwaway_synapse
 
@@ -93,15 +93,8 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
 
 
 @pytest.fixture
-def open_terminal() -> Iterator[Callable[..., Terminal]]:
-    """Run programs in terminals, which are closed after the test."""
-    opened: list[Terminal] = []
-
-    def start(code: str, *arguments: str, columns: int = 120) -> Terminal:
-        command = [sys.executable, "-c", TAKE_TERMINAL + code, *arguments]
-        opened.append(Terminal(*command, columns=columns, PYTHONPATH=PACKAGES))
-        return opened[-1]
-
-    yield start
-    for terminal in opened:
-        terminal.close()
+def open_terminal(open_terminal: OpenTerminal) -> OpenTerminal:
+    """Run code in terminals, which are closed after the test."""
+    return lambda code, *arguments, **options: open_terminal(
+        "-c", TAKE_TERMINAL + code, *arguments, PYTHONPATH=PACKAGES, **options
+    )

@@ -17,30 +17,37 @@ EMAIL = "m.login.email.identity"
 
 
 def test_email_polls_until_the_link_was_opened(
-    email_server: Synapse, connect: Connect, watched: Watched, open_link: Callable[..., None], new: Person
+    email_server: Synapse,
+    connect: Connect,
+    mails: MailServer,
+    watched: Watched,
+    open_link: Callable[..., None],
+    new: Person,
 ) -> None:
     """A poll before the link was opened asks nobody and counts no attempt; one after it makes the account."""
     request = connect(email_server.base_url).register(new.name, new.password)
-    polls: list[str | None] = []
+    polls: list[tuple[Any, str | None]] = []
 
     def send(auth: dict[str, Any] | None) -> Mapping[str, Any]:
         try:
             return request(auth)
         except MatrixError as error:
             if auth is not None and auth.get("type") == EMAIL:
-                polls.append(error.errcode)
+                polls.append((auth["threepid_creds"], error.errcode))
                 open_link()
             raise
 
-    account = InteractiveAuth(
-        send, watched({EMAIL: handlers.email()}), **by_mail(request, new.address), **WAITING
-    ).attempt_auth()
+    auth = InteractiveAuth(send, watched({EMAIL: handlers.email()}), **by_mail(request, new.address), **WAITING)
+
+    account = auth.attempt_auth()
 
     assert owner(email_server, account) == new.user_id
     assert addresses_of(email_server, new.user_id) == {("email", new.address)}
-    assert polls == ["M_UNAUTHORIZED"]
-    assert [(stage.attempt, stage.error) for stage in watched.seen] == [(1, None)]
-    assert watched.seen[0].email_sid
+    creds = {"sid": auth.get_email_sid(), "client_secret": auth.get_client_secret()}
+    assert polls == [(creds, "M_UNAUTHORIZED")]
+    assert [(stage.attempt, stage.error, stage.email_sid) for stage in watched.seen] == [(1, None, creds["sid"])]
+    assert creds["sid"]
+    assert mails.count(new.address) == 1
 
 
 def test_email_asks_for_the_address_and_again_if_the_server_refuses_it(

@@ -7,10 +7,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from .terminal import Terminal
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 #: Seconds after which a program that hangs is killed.
@@ -18,6 +22,8 @@ PATIENCE = 120.0
 
 #: What the fixtures ``start_program`` and ``start_example`` are.
 Start = Callable[..., "subprocess.Popen[str]"]
+#: What the fixtures ``open_terminal`` and ``in_terminal`` are.
+OpenTerminal = Callable[..., "Terminal"]
 #: What the fixture ``run_example`` is.
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -90,3 +96,26 @@ def run_example(start_example: Start) -> Run:
         return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
     return run
+
+
+@pytest.fixture
+def open_terminal() -> Iterator[OpenTerminal]:
+    """Run programs in terminals by their commands, with more environment by name; closed after the test."""
+    from .terminal import Terminal  # here, because the unit tests run where pyte is not installed
+
+    with ExitStack() as opened:
+
+        def start(*command: str | Path, **options: Any) -> Terminal:
+            terminal = Terminal(sys.executable, *map(str, command), **options)
+            opened.callback(terminal.close)
+            return terminal
+
+        yield start
+
+
+@pytest.fixture
+def in_terminal(open_terminal: OpenTerminal, example_folder: Path) -> OpenTerminal:
+    """Run an example in a terminal, where a person is asked; more environment may be given by name."""
+    return lambda example, *arguments, **env: open_terminal(
+        EXAMPLES / example, *arguments, TMPDIR=str(example_folder), **env
+    )
