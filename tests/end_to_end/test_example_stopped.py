@@ -8,10 +8,11 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.programs import Start
-from throwaway_synapse import Synapse
+from throwaway_synapse import Synapse, throwaway_synapse
 
 #: Seconds within which Synapse has been started.
 PATIENCE = 30.0
@@ -74,3 +75,29 @@ def test_ctrl_c_at_a_question_is_one_line(start_example: Start, token_and_terms_
 
     assert question == "User name: "
     assert (program.returncode, errors) == (130, "register.py: interrupted\n")
+
+
+def test_ctrl_c_halfway_through_starting_synapse_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C after the process was made, and before anybody knows of it, ends that process, too."""
+    started: list[subprocess.Popen[bytes]] = []
+    start = subprocess.Popen
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def interrupted(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(start(*arguments, **options))
+        signal.raise_signal(signal.SIGINT)
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt), throwaway_synapse():
+            pass
+        ended = [process.poll() for process in started]
+    finally:
+        signal.signal(signal.SIGINT, before)
+        for process in started:
+            process.kill()
+            process.wait()
+
+    assert len(ended) == 1
+    assert ended[0] is not None
