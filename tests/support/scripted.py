@@ -9,7 +9,7 @@ from typing import Any
 
 from interactive_auth import InteractiveAuth, MatrixError, Stage
 
-from .clocks import FakeClock
+from .clocks import TurnedClock
 
 #: What the fixture ``new_auth`` of the unit tests is.
 NewAuth = Callable[..., InteractiveAuth[Any]]
@@ -51,14 +51,14 @@ class ScriptedServer(Script):
 
     Attributes:
         sent: what it was sent so far.
-        times: when, in seconds on the clock.
+        times: when, in seconds on the clock, if it has one.
     """
 
-    def __init__(self, clock: FakeClock) -> None:
+    def __init__(self, clock: TurnedClock | None = None) -> None:
         super().__init__()
         self.sent: list[dict[str, Any] | None] = []
         self.times: list[float] = []
-        self._clock = clock
+        self._clock = clock or TurnedClock()
 
     def __call__(self, auth: dict[str, Any] | None) -> Any:
         self.sent.append(copy.deepcopy(auth))
