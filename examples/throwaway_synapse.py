@@ -12,10 +12,12 @@ import hmac
 import importlib.util
 import json
 import secrets
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -87,7 +89,8 @@ class Synapse:
             SynapseError: it did not start.
         """
         output = self._folder / "output"
-        with open(output, "ab") as stream:
+        # An interrupt halfway through Popen would leave a process behind that nobody knows of.
+        with _interrupts_wait(), open(output, "ab") as stream:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "synapse.app.homeserver", "-c", str(self._folder / "homeserver.yaml")],
                 cwd=self._folder,
@@ -118,7 +121,7 @@ class Synapse:
         body = {"nonce": nonce, "username": username, "password": password, "admin": admin, "mac": mac}
         return self.call("POST", path, body)
 
-    def log_in(self, username: str, password: str, **fields: str) -> dict[str, Any]:
+    def log_in(self, username: str, password: str, **fields: object) -> dict[str, Any]:
         """Log in on one more device, and return its user_id, access_token and device_id."""
         user = {"type": "m.id.user", "user": username}
         login = {"type": "m.login.password", "identifier": user, "password": password, **fields}
@@ -189,6 +192,26 @@ def throwaway_synapse(*parts: Config, port: int | None = None) -> Iterator[Synap
                 yield synapse
             finally:
                 synapse.stop()
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Put off until the end of the block what signals have a program do."""
+    if threading.current_thread() is not threading.main_thread():  # Python handles no signal in another one
+        yield
+        return
+    came: list[int] = []
+    stops = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    handlers = {stop: handler for stop in stops if callable(handler := signal.getsignal(stop))}
+    for stop in handlers:
+        signal.signal(stop, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for stop, handler in handlers.items():
+            signal.signal(stop, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _config(folder: Path, port: int, base_url: str, shared_secret: str, parts: tuple[Config, ...]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Tracebacks without the library's own frames, whose locals hold what was sent.
 
-Error reporters pass on the locals of each frame, and a person who reads a traceback looks for those of the program. What
-must not be here: what an error says.
+Error reporters pass on the locals of each frame, and a person who reads a traceback looks for those of the program.
+What must not be here: what an error says.
 """
 
 from __future__ import annotations

@@ -5,12 +5,20 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from selenium import webdriver
 
+if TYPE_CHECKING:
+    from selenium import webdriver
+
+# An assertion in them then shows its values, as in a test.
+pytest.register_assert_rewrite("support")
 #: The library's own plugin. As an installed one it would be imported before coverage is measured; setup.cfg sees to it.
-pytest_plugins = ["pytest_interactive_auth"]
+pytest_plugins = [
+    "pytest_interactive_auth",
+    *(f"support.{name}" for name in ("homeservers", "machine", "programs", "threads")),
+]
 
 Sized = Callable[[int, int], int]
 
@@ -45,6 +53,8 @@ def sized(request: pytest.FixtureRequest) -> Sized:
 @pytest.fixture(scope="session")
 def chromium(request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
     """Run a real browser without a window."""
+    from selenium import webdriver  # here, because the unit tests run where it is not installed
+
     driver = shutil.which("chromedriver")
     if driver is None or shutil.which("chromium") is None:
         missing = "Chromium is not installed: apt-get install chromium chromium-driver"

@@ -245,7 +245,7 @@ def test_every_message_that_is_explained_exists() -> None:
     messages = [m for row in re.findall(r"^   \* - (``.*)$", table, re.MULTILINE) for m in re.findall("``(.+?)``", row)]
     package = README.parent / "interactive_auth"
     # What a message is put together from stands in one string after the other.
-    sources = re.sub(r'"\s+f?"', "", "".join(path.read_text() for path in package.glob("*.py")))
+    sources = re.sub(r'"\s+f?"', "", "".join(path.read_text() for path in package.rglob("*.py")))
 
     own = [message for message in messages if not message.startswith("M_")]  # those are the servers' words
 

@@ -13,11 +13,11 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+import bot_stage
 import pytest
 import requests
-from bot_stage import API, Person, add_bot
+from support.accounts import Person, devices_of
 from throwaway_synapse import Synapse, throwaway_synapse
 
 #: Seconds; longer than anything takes that works, so that what hangs fails.
@@ -35,7 +35,7 @@ class Account:
 
     def __init__(self, synapse: Synapse, name: str, folder: Path) -> None:
         self.file = folder / "bot.json"
-        login = add_bot(synapse, name, self.file)
+        login = bot_stage.add_bot(synapse, name, self.file)
         self.user_id: str = login["user_id"]
         self.access_token: str = login["access_token"]
         self._own: str = login["device_id"]
@@ -52,19 +52,18 @@ class Account:
 
     def stale_devices(self) -> list[str]:
         """Return the devices, but for the bot's own, which must be there."""
-        listed = self._synapse.admin("GET", f"/_synapse/admin/v2/users/{quote(self.user_id)}/devices")["devices"]
-        devices = [device["device_id"] for device in listed]
+        devices = devices_of(self._synapse, self.user_id)
         devices.remove(self._own)
         return devices
 
     def keys(self) -> dict[str, Any]:
         """Return the cross-signing keys that others get of this account."""
         body = {"device_keys": {self.user_id: []}}
-        found = self._synapse.call("POST", f"{API}/keys/query", body, access_token=self.access_token)
+        found = self._synapse.call("POST", f"{bot_stage.API}/keys/query", body, access_token=self.access_token)
         return {kind: found.get(f"{kind}s", {}).get(self.user_id) for kind in ("master_key", "self_signing_key")}
 
 
-class Owner(Person):
+class Owner(bot_stage.Person):
     """The bot's owner, who remembers what the bot said."""
 
     def __init__(self, synapse: Synapse, name: str) -> None:
@@ -143,14 +142,6 @@ class Wire:
         self.base_url = f"http://127.0.0.1:{self.server.server_port}"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _without_proxy() -> Iterator[None]:
-    """Let no proxy come between the tests and the servers on this machine."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("no_proxy", "127.0.0.1")
-        yield
-
-
 @pytest.fixture(scope="session")
 def synapse() -> Iterator[Synapse]:
     """A Synapse for all bots."""
@@ -166,22 +157,15 @@ def program(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def name(synapse: Synapse) -> str:
-    """The beginning of user names that nobody has."""
-    users = synapse.admin("GET", "/_synapse/admin/v2/users")["users"]
-    return f"user{len(users)}"
-
-
-@pytest.fixture
-def account(synapse: Synapse, name: str, tmp_path: Path) -> Account:
+def account(synapse: Synapse, new: Person, tmp_path: Path) -> Account:
     """The account of a bot."""
-    return Account(synapse, f"{name}bot", tmp_path)
+    return Account(synapse, f"{new.name}bot", tmp_path)
 
 
 @pytest.fixture
-def owner(synapse: Synapse, name: str) -> Owner:
+def owner(synapse: Synapse, new: Person) -> Owner:
     """The owner of a bot."""
-    return Owner(synapse, f"{name}owner")
+    return Owner(synapse, f"{new.name}owner")
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+import bot_stage
 import pytest
-from bot_stage import API, Person
 from cross_signing import cross_signing_keys
+from support.accounts import Person
 
 from interactive_auth import AuthCancelledError, StageFailedError
 
@@ -98,15 +99,15 @@ def test_three_wrong_passwords_end_it(start: Start, account: Account, owner: Own
 
 
 def test_others_and_elsewhere_are_not_heard(
-    start: Start, synapse: Synapse, name: str, account: Account, owner: Owner
+    start: Start, synapse: Synapse, new: Person, account: Account, owner: Owner
 ) -> None:
     """A stranger in the bot's room, and the owner in another one, say the right words in vain; the owner is answered.
 
     The bot reads its chats in order: what it answers to the owner's last words comes after all that it ignores.
     """
-    stranger = Person(synapse, f"{name}stranger")
+    stranger = bot_stage.Person(synapse, f"{new.name}stranger")
     other = stranger.make_room(account.user_id, owner.user_id)
-    synapse.call("POST", f"{API}/rooms/{other}/join", {}, access_token=account.access_token)
+    synapse.call("POST", f"{bot_stage.API}/rooms/{other}/join", {}, access_token=account.access_token)
 
     bot = start()
     owner.wait_for("May I log out")

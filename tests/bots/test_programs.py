@@ -6,51 +6,32 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.programs import EXAMPLES, Start
 
 if TYPE_CHECKING:
     from conftest import Account, Owner
     from throwaway_synapse import Synapse
 
-    Begin = Callable[..., subprocess.Popen[str]]
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 #: Seconds that a program may take; one that hangs is killed then.
 PATIENCE = 120.0
 
 
 @pytest.fixture
-def begin(program: str, tmp_path: Path) -> Iterator[Begin]:
+def begin(program: str, start_program: Start, example_folder: Path) -> Iterator[Start]:
     """Start the bot's program with arguments; a coroutine that it leaves unawaited is an error that it prints."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: str | Path) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-W", "error::RuntimeWarning", str(EXAMPLES / f"{program}.py"), *map(str, arguments)],
-            env={**os.environ, "TMPDIR": str(folder)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # without the terminal of whoever runs the tests
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-    assert list(folder.iterdir()) == []
+    command = ["-W", "error::RuntimeWarning", EXAMPLES / f"{program}.py"]
+    env = {"TMPDIR": str(example_folder)}
+    yield lambda *arguments: start_program(*command, *arguments, env=env, stdin=subprocess.DEVNULL)
+    assert list(example_folder.iterdir()) == []
 
 
-def test_without_arguments(begin: Begin) -> None:
+def test_without_arguments(begin: Start) -> None:
     """It starts a Synapse, asks an owner who is played, does both of its works, and leaves nothing behind."""
     program = begin()
     output, errors = program.communicate(timeout=PATIENCE)
@@ -71,7 +52,7 @@ def test_without_arguments(begin: Begin) -> None:
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_while_it_waits(
-    begin: Begin, program: str, synapse: Synapse, account: Account, owner: Owner, stop: signal.Signals
+    begin: Start, program: str, synapse: Synapse, account: Account, owner: Owner, stop: signal.Signals
 ) -> None:
     """Ctrl-C and kill end it with 130 and one line, while the owner thinks; nothing has changed."""
     running = begin("--homeserver", synapse.base_url, "--owner", owner.user_id, account.file)
@@ -116,7 +97,7 @@ def test_stopped_while_it_is_busy(tmp_path: Path, stop: str) -> None:
 
 
 def test_an_access_token_that_is_none(
-    begin: Begin, program: str, synapse: Synapse, account: Account, owner: Owner
+    begin: Start, program: str, synapse: Synapse, account: Account, owner: Owner
 ) -> None:
     """What the homeserver says of the bot's access token is the last line, after what the client library logs."""
     account.write(access_token="none", password="")
@@ -131,7 +112,7 @@ def test_an_access_token_that_is_none(
 
 
 @pytest.mark.parametrize("program", ["mautrix_bot"])  # for both alike, and the quicker of them to start
-def test_an_owner_is_needed(begin: Begin, account: Account) -> None:
+def test_an_owner_is_needed(begin: Start, account: Account) -> None:
     """With a homeserver of one's own, the bot must be told whom to obey."""
     ended = begin("--homeserver", "http://127.0.0.1:1", account.file)
     _, errors = ended.communicate(timeout=PATIENCE)

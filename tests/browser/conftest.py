@@ -15,6 +15,7 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
+from support.sso import oidc_provider
 from throwaway_services import captcha_verifier
 from throwaway_synapse import TERMS, TOKEN, Synapse, throwaway_synapse
 
@@ -28,7 +29,6 @@ from interactive_auth import (
     browser,
 )
 
-from ..endpoints.sso import oidc_provider
 from .site import Begin, Pages, Site, serving
 
 #: Seconds; nothing here takes nearly as long.

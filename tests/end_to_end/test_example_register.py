@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from support.accounts import Person, exists, owner_of_address
+from support.programs import EXAMPLES, OpenTerminal, Run, Start
+from support.wire import Reply, Sent, Wire
+from throwaway_services import MailServer
+from throwaway_synapse import Synapse
 
-if TYPE_CHECKING:
-    from conftest import Inbox, Stub
-    from throwaway_synapse import Synapse
-
-    Run = Callable[..., subprocess.CompletedProcess[str]]
-    Start = Callable[..., subprocess.Popen[str]]
-
-PROGRAM = Path(__file__).parents[2] / "examples" / "register.py"
 #: Seconds that a program may take; one that hangs is killed then.
 PATIENCE = 60.0
 
@@ -41,7 +35,7 @@ def is_open(url: str) -> bool:
 
 def test_without_arguments_it_registers_on_a_synapse_of_its_own(run_example: Run, example_folder: Path) -> None:
     """It shows the stages in order and ends with the user id; then Synapse and its folder are gone."""
-    ended = run_example()
+    ended = run_example("register.py")
 
     lines = ended.stdout.splitlines()
     address = next(word.strip(",") for word in ended.stdout.split() if word.startswith("http://"))
@@ -61,7 +55,7 @@ def test_without_arguments_it_registers_on_a_synapse_of_its_own(run_example: Run
 
 def test_a_wrong_token_is_one_line(run_example: Run, example_folder: Path) -> None:
     """With a token that its Synapse does not know it says so, and leaves nothing behind."""
-    ended = run_example("--token", "wrong")
+    ended = run_example("register.py", "--token", "wrong")
 
     assert ended.returncode == 1
     assert "Invalid registration token" in said(ended)
@@ -72,7 +66,7 @@ def test_a_port_that_is_taken_is_one_line(run_example: Run) -> None:
     """A port that somebody listens on is named."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = run_example("--port", str(port))
+        ended = run_example("register.py", "--port", str(port))
 
     assert ended.returncode == 1
     assert said(ended) == f"register.py: Synapse cannot listen on port {port}: Address already in use"
@@ -80,7 +74,7 @@ def test_a_port_that_is_taken_is_one_line(run_example: Run) -> None:
 
 def test_a_number_that_is_no_port_is_one_line(run_example: Run) -> None:
     """A port beyond the last one is refused."""
-    ended = run_example("--port", "70000")
+    ended = run_example("register.py", "--port", "70000")
 
     assert ended.returncode == 1
     assert said(ended) == "register.py: 70000 is no port: it must be between 1 and 65535"
@@ -90,7 +84,7 @@ def test_without_synapse_it_says_what_to_install(run_example: Run, tmp_path: Pat
     """Where Synapse is not installed, the one line is how to install it."""
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['synapse'] = None\n")
 
-    ended = run_example(env={"PYTHONPATH": str(tmp_path)})
+    ended = run_example("register.py", env={"PYTHONPATH": str(tmp_path)})
 
     assert ended.returncode == 1
     assert said(ended) == "register.py: Synapse is not installed: pip install 'interactive-auth[examples]'"
@@ -102,112 +96,87 @@ def test_a_synapse_that_does_not_start_is_quoted(run_example: Run, tmp_path: Pat
     (tmp_path / "synapse" / "__init__.py").touch()
     (tmp_path / "synapse" / "app" / "homeserver.py").write_text("import sys\nsys.exit('no\\nidea')\n")
 
-    ended = run_example(env={"PYTHONPATH": str(tmp_path)})
+    ended = run_example("register.py", env={"PYTHONPATH": str(tmp_path)})
 
     assert ended.returncode == 1
     assert said(ended) == "register.py: Synapse did not start: no idea"
     assert list(example_folder.iterdir()) == []
 
 
-def test_answers_come_from_a_pipe(run_example: Run, token_synapse: Synapse, username: str, token: str) -> None:
+def test_answers_come_from_a_pipe(run_example: Run, token_and_terms_server: Synapse, new: Person, token: str) -> None:
     """It asks for name, password, token (again after a wrong one) and consent, and the account exists."""
-    ended = run_example("--homeserver", token_synapse.base_url, lines=(username, "secret", "wrong", token, "y"))
+    ended = run_example(
+        "register.py", "--homeserver", token_and_terms_server.base_url, lines=(new.name, "secret", "wrong", token, "y")
+    )
 
-    identifier = {"type": "m.id.user", "user": username}
-    login = {"type": "m.login.password", "identifier": identifier, "password": "secret"}
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.splitlines()[-1] == f"@{username}:{token_synapse.server_name}"
+    assert ended.stdout.splitlines()[-1] == new.user_id
     assert ended.stdout.count("Registration token: ") == 2
     assert "refused the last answer: 401 M_UNAUTHORIZED: Invalid registration token" in ended.stdout
-    assert f"Privacy Policy: {token_synapse.base_url}/_matrix/consent?v=1.0" in ended.stdout
-    assert token_synapse.call("POST", "/_matrix/client/v3/login", login)["user_id"] == ended.stdout.splitlines()[-1]
+    assert f"Privacy Policy: {token_and_terms_server.base_url}/_matrix/consent?v=1.0" in ended.stdout
+    assert token_and_terms_server.can_log_in(new.name, "secret")
 
 
 def test_a_terminal_does_not_show_the_secrets(
-    start_example: Start, token_synapse: Synapse, username: str, token: str
+    in_terminal: OpenTerminal, token_and_terms_server: Synapse, new: Person, token: str
 ) -> None:
     """In a terminal, what is typed for password and token is not echoed, and the rest is."""
-    terminal, end = pty.openpty()
-    typed = f"{username}\nhidden-password\n{token}\ny\n"
-    program = start_example("--homeserver", token_synapse.base_url, stdin=end, stdout=end, stderr=end)
-    os.close(end)
+    terminal = in_terminal("register.py", "--homeserver", token_and_terms_server.base_url)
+    terminal.answer("User name: ", new.name)
+    terminal.answer("Password: ", "hidden-password")
+    terminal.answer("token: ", token)
+    terminal.answer("[y/N] ", "y")
 
-    output = ""
-    for line, question in zip(typed.splitlines(), ("name: ", "Password: ", "token: ", "[y/N] "), strict=True):
-        output += read_terminal(terminal, question)
-        os.write(terminal, f"{line}\n".encode())
-    output += read_terminal(terminal, None)
-    os.close(terminal)
-
-    assert program.wait(PATIENCE) == 0
-    assert output.splitlines()[-1] == f"@{username}:{token_synapse.server_name}"
-    assert f"User name: {username}" in output
-    assert "hidden-password" not in output
-    assert token not in output
-
-
-def read_terminal(terminal: int, until: str | None) -> str:
-    """Return what appears in a terminal until a question is asked, or until the program has ended."""
-    output = b""
-    while until is None or not output.endswith(until.encode()):
-        try:
-            chunk = os.read(terminal, 1024)
-        except OSError:  # Linux says so when nobody has the other end open
-            chunk = b""
-        if not chunk:
-            break
-        output += chunk
-    return output.decode()
+    assert terminal.wait_for_end() == 0
+    assert terminal.shown.splitlines()[-1] == new.user_id
+    assert f"User name: {new.name}" in terminal.shown
+    assert "hidden-password" not in terminal.shown
+    assert token not in terminal.shown
 
 
 def test_terms_that_are_not_accepted_are_one_line(
-    run_example: Run, token_synapse: Synapse, username: str, token: str
+    run_example: Run, token_and_terms_server: Synapse, new: Person, token: str
 ) -> None:
     """Enter means no: nobody is registered."""
-    arguments = ("--homeserver", token_synapse.base_url, "--username", username, "--token", token)
-    ended = run_example(*arguments, lines=("secret", ""))
+    arguments = ("--homeserver", token_and_terms_server.base_url, "--username", new.name, "--token", token)
+    ended = run_example("register.py", *arguments, lines=("secret", ""))
 
-    found = token_synapse.admin("GET", f"/_synapse/admin/v2/users?name={username}")
     assert ended.returncode == 1
     assert "terms of service were not accepted" in said(ended)
-    assert found["total"] == 0
+    assert not exists(token_and_terms_server, new.user_id)
 
 
 def test_the_link_in_the_mail_finishes_it(
-    start_example: Start, mail_synapse: Synapse, inbox: Inbox, username: str, address: str
+    start_example: Start, email_server: Synapse, mails: MailServer, new: Person
 ) -> None:
     """With --email the person is told to open the link, and the program goes on by itself when that is done."""
-    arguments = ("--homeserver", mail_synapse.base_url, "--username", username, "--email", address)
-    program = start_example(*arguments)
-    assert program.stdin is not None
+    arguments = ("--homeserver", email_server.base_url, "--username", new.name, "--email", new.address)
+    program = start_example("register.py", *arguments, lines=("secret",))
     assert program.stdout is not None
-    program.stdin.write("secret\n")
-    program.stdin.flush()
 
     told = [program.stdout.readline().rstrip("\n") for _ in range(2)]
-    inbox.open_link(address)
+    mails.open_link(new.address)
     output, errors = program.communicate()
 
-    owner = mail_synapse.admin("GET", f"/_synapse/admin/v1/threepid/email/users/{address}")["user_id"]
-    assert told == ["Password: Stage m.login.email.identity", f"  Open the link in the mail to {address}."]
+    assert told == ["Password: Stage m.login.email.identity", f"  Open the link in the mail to {new.address}."]
     assert errors == ""
-    assert output.splitlines()[-1] == owner == f"@{username}:{mail_synapse.server_name}"
+    assert output.splitlines()[-1] == owner_of_address(email_server, new.address) == new.user_id
 
 
-def test_any_other_stage_is_done_in_a_browser(run_example: Run, stub: Stub) -> None:
+def test_any_other_stage_is_done_in_a_browser(run_example: Run, stub: Wire) -> None:
     """The address of its fallback page is printed on a line of its own, and the homeserver is polled."""
     auths: list[Any] = []
 
-    def answer(path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        if path.endswith("/whoami"):
-            return 200, {"user_id": "@alice:\x1b[31mred"}
-        auths.append(body.get("auth"))
+    def answer(sent: Sent) -> Reply:
+        if sent.path.endswith("/whoami"):
+            return Reply(200, {"user_id": "@alice:\x1b[31mred"})
+        auths.append(sent.auth)
         if len(auths) < 2:
-            return 401, {"session": "a b", "flows": [{"stages": ["com.example.magic"]}], "params": {}}
-        return 200, {"user_id": "@alice:example.org", "access_token": "token"}
+            return Reply(401, {"session": "a b", "flows": [{"stages": ["com.example.magic"]}], "params": {}})
+        return Reply(200, {"user_id": "@alice:example.org", "access_token": "token"})
 
     stub.answer = answer
-    ended = run_example("--homeserver", f"{stub.base_url}/", "--username", "alice", lines=("secret",))
+    ended = run_example("register.py", "--homeserver", f"{stub.base_url}/", "--username", "alice", lines=("secret",))
 
     page = f"{stub.base_url}/_matrix/client/v3/auth/com.example.magic/fallback/web?session=a%20b"
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -216,11 +185,13 @@ def test_any_other_stage_is_done_in_a_browser(run_example: Run, stub: Stub) -> N
     assert "\x1b" not in ended.stdout
 
 
-def test_a_name_that_is_taken_is_one_line(run_example: Run, token_synapse: Synapse, username: str) -> None:
+def test_a_name_that_is_taken_is_one_line(run_example: Run, token_and_terms_server: Synapse, new: Person) -> None:
     """What the homeserver says about the request itself is passed on."""
-    token_synapse.add_user(username, "secret")
+    token_and_terms_server.add_user(new.name, "secret")
 
-    ended = run_example("--homeserver", token_synapse.base_url, "--username", username, lines=("secret",))
+    ended = run_example(
+        "register.py", "--homeserver", token_and_terms_server.base_url, "--username", new.name, lines=("secret",)
+    )
 
     assert ended.returncode == 1
     assert said(ended) == "register.py: 400 M_USER_IN_USE: User ID already taken."
@@ -228,7 +199,7 @@ def test_a_name_that_is_taken_is_one_line(run_example: Run, token_synapse: Synap
 
 def test_an_unreachable_server_is_one_line(run_example: Run, closed_url: str) -> None:
     """A server that is not there is named, with the reason."""
-    ended = run_example("--homeserver", closed_url, "--username", "alice", lines=("secret",))
+    ended = run_example("register.py", "--homeserver", closed_url, "--username", "alice", lines=("secret",))
 
     assert ended.returncode == 1
     assert said(ended).startswith(f"register.py: POST {closed_url}/")
@@ -237,18 +208,20 @@ def test_an_unreachable_server_is_one_line(run_example: Run, closed_url: str) ->
 
 def test_an_address_without_tls_is_one_line(run_example: Run) -> None:
     """Plain http to another machine is refused before anything is sent."""
-    ended = run_example("--homeserver", "http://matrix.example.org", "--username", "alice", lines=("secret",))
+    ended = run_example(
+        "register.py", "--homeserver", "http://matrix.example.org", "--username", "alice", lines=("secret",)
+    )
 
     assert ended.returncode == 1
     assert "use https" in said(ended)
 
 
 @pytest.mark.parametrize("stdin", ["</dev/null", "<&-"], ids=["empty", "closed"])
-def test_no_standard_input_is_one_line(token_synapse: Synapse, stdin: str) -> None:
+def test_no_standard_input_is_one_line(token_and_terms_server: Synapse, stdin: str) -> None:
     """With nobody to answer it does not hang, and says that there is a question."""
-    command = ["sh", "-c", f'exec "$@" {stdin}', "sh", sys.executable, str(PROGRAM)]
+    command = ["sh", "-c", f'exec "$@" {stdin}', "sh", sys.executable, str(EXAMPLES / "register.py")]
     ended = subprocess.run(
-        [*command, "--homeserver", token_synapse.base_url], capture_output=True, text=True, timeout=PATIENCE
+        [*command, "--homeserver", token_and_terms_server.base_url], capture_output=True, text=True, timeout=PATIENCE
     )
 
     assert ended.returncode == 1

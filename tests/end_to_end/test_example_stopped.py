@@ -6,17 +6,13 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from throwaway_synapse import Synapse
-
-    Start = Callable[..., subprocess.Popen[str]]
+from support.programs import Start
+from throwaway_synapse import Synapse, throwaway_synapse
 
 #: Seconds within which Synapse has been started.
 PATIENCE = 30.0
@@ -38,7 +34,7 @@ def test_stopped_while_synapse_starts_it_leaves_nothing(
     start_example: Start, example_folder: Path, stop: signal.Signals
 ) -> None:
     """Ctrl-C, kill and a closed terminal end it with 130 and one line, without Synapse and without a folder."""
-    program = start_example()
+    program = start_example("register.py")
     deadline = time.monotonic() + PATIENCE
     while not (running := processes_below(example_folder)) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -55,7 +51,7 @@ def test_ctrl_c_twice_while_synapse_runs_leaves_nothing(start_example: Start, ex
     """Impatience does not disturb the cleaning up."""
     with socket.create_server(("127.0.0.1", 0)) as silent:  # a proxy that never answers, so that the sign-up hangs
         proxy = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        program = start_example(env={"http_proxy": proxy, "no_proxy": "", "NO_PROXY": ""})
+        program = start_example("register.py", env={"http_proxy": proxy, "no_proxy": "", "NO_PROXY": ""})
         silent.settimeout(PATIENCE)
         with silent.accept()[0]:
             running = processes_below(example_folder)
@@ -69,9 +65,9 @@ def test_ctrl_c_twice_while_synapse_runs_leaves_nothing(start_example: Start, ex
     assert list(example_folder.iterdir()) == []
 
 
-def test_ctrl_c_at_a_question_is_one_line(start_example: Start, token_synapse: Synapse) -> None:
+def test_ctrl_c_at_a_question_is_one_line(start_example: Start, token_and_terms_server: Synapse) -> None:
     """Ctrl-C instead of an answer ends it with 130."""
-    program = start_example("--homeserver", token_synapse.base_url)
+    program = start_example("register.py", "--homeserver", token_and_terms_server.base_url, lines=())
     assert program.stdout is not None
     question = program.stdout.read(len("User name: "))
     program.send_signal(signal.SIGINT)
@@ -79,3 +75,29 @@ def test_ctrl_c_at_a_question_is_one_line(start_example: Start, token_synapse: S
 
     assert question == "User name: "
     assert (program.returncode, errors) == (130, "register.py: interrupted\n")
+
+
+def test_ctrl_c_halfway_through_starting_synapse_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C after the process was made, and before anybody knows of it, ends that process, too."""
+    started: list[subprocess.Popen[bytes]] = []
+    start = subprocess.Popen
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def interrupted(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(start(*arguments, **options))
+        signal.raise_signal(signal.SIGINT)
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt), throwaway_synapse():
+            pass
+        ended = [process.poll() for process in started]
+    finally:
+        signal.signal(signal.SIGINT, before)
+        for process in started:
+            process.kill()
+            process.wait()
+
+    assert len(ended) == 1
+    assert ended[0] is not None

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.accounts import Connect, Person, owner_of_address
+from support.programs import Start
+from support.threads import Threads
+from support.wire import Reply, Sent, Wire
+from throwaway_services import MailServer
+from throwaway_synapse import Synapse
 
-from interactive_auth import AuthCancelledError, Homeserver, InteractiveAuth
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-    from conftest import Inbox, Stub
-    from throwaway_synapse import Synapse
-
-    Connect = Callable[..., Homeserver]
-    Run = Callable[..., subprocess.Popen[str]]
-    InBackground = Callable[[Callable[[], Any]], Future[Any]]
+from interactive_auth import AuthCancelledError, InteractiveAuth
 
 PROGRAM = Path(__file__).with_name("interrupted_program.py")
 EMAIL = "m.login.email.identity"
@@ -32,8 +24,8 @@ MAGIC = "com.example.magic"
 AT_ONCE = 5.0
 #: Seconds from the answer that makes the program wait to the moment when it surely waits.
 SETTLED = 0.2
-BUSY = 503, {"errcode": "M_UNKNOWN", "error": "being restarted"}
-LIMITED = 429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 60_000}
+BUSY = Reply(503, {"errcode": "M_UNKNOWN", "error": "being restarted"})
+LIMITED = Reply(429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 60_000})
 
 
 class Trouble:
@@ -44,43 +36,26 @@ class Trouble:
         answer: what it answers to requests of that stage, and to token requests.
     """
 
-    def __init__(self, stage: str, answer: tuple[int, dict[str, Any]]) -> None:
+    def __init__(self, stage: str, answer: Reply) -> None:
         self.sessions: list[str | None] = []
         self.over = False
         self._stage = stage
         self._answer = answer
 
-    def __call__(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        if path.endswith("/requestToken"):
-            return (200, {"sid": "sid"}) if self.over else self._answer
-        auth = body.get("auth")
-        self.sessions.append(auth and auth["session"])
-        if auth is None:
+    def __call__(self, sent: Sent) -> Reply:
+        if sent.path.endswith("/requestToken"):
+            return Reply(200, {"sid": "sid"}) if self.over else self._answer
+        self.sessions.append(sent.auth and sent.auth["session"])
+        if sent.auth is None:
             session = f"session{len(self.sessions)}"
-            return 401, {"session": session, "flows": [{"stages": [self._stage]}], "params": {}}
-        return (200, {"user_id": "@alice:example.org"}) if self.over else self._answer
+            return Reply(401, {"session": session, "flows": [{"stages": [self._stage]}], "params": {}})
+        return Reply(200, {"user_id": "@alice:example.org"}) if self.over else self._answer
 
 
 @pytest.fixture
-def run_program() -> Iterator[Run]:
-    """Run the program that will be interrupted; it is killed after the test, or when it hangs."""
-    processes: list[subprocess.Popen[str]] = []
-    timers: list[threading.Timer] = []
-
-    def run(*arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, str(PROGRAM), *arguments]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        processes.append(process)
-        timers.append(threading.Timer(30.0, process.kill))
-        timers[-1].start()
-        return process
-
-    yield run
-    for process, timer in zip(processes, timers, strict=True):
-        timer.cancel()
-        timer.join()
-        process.kill()
-        process.communicate()
+def run_program(start_program: Start) -> Start:
+    """Run the program that will be interrupted."""
+    return lambda *arguments: start_program(PROGRAM, *arguments, stderr=None)
 
 
 def interrupt(program: subprocess.Popen[str]) -> tuple[str, float]:
@@ -104,22 +79,22 @@ def try_again(program: subprocess.Popen[str]) -> list[str]:
 
 
 def test_ctrl_c_ends_the_wait_for_a_mail(
-    mail_synapse: Synapse, inbox: Inbox, username: str, address: str, run_program: Run
+    email_server: Synapse, mails: MailServer, new: Person, run_program: Start
 ) -> None:
     """KeyboardInterrupt leaves the wait between two polls at once; a second attempt finishes the same session."""
-    program = run_program(mail_synapse.base_url, username, address)
+    program = run_program(email_server.base_url, new.name, new.address)
     assert next_line(program) == "waiting"
 
     line, took = interrupt(program)
-    inbox.open_link(address)
+    mails.open_link(new.address)
     *_, last = try_again(program)
 
-    owner = mail_synapse.admin("GET", f"/_synapse/admin/v1/threepid/email/users/{address}")["user_id"]
+    owner = owner_of_address(email_server, new.address)
     session = line.removeprefix("interrupted in ")
     assert line.startswith("interrupted in ")
     assert took < AT_ONCE
     assert last == f"finished {owner} in {session}"
-    assert inbox.count(address) == 1
+    assert mails.count(new.address) == 1
     assert program.returncode == 0
 
 
@@ -133,15 +108,15 @@ def test_ctrl_c_ends_the_wait_for_a_mail(
     ],
 )
 def test_ctrl_c_ends_the_wait_before_a_repetition(
-    stub: Stub, run_program: Run, stage: str, address: str, answer: tuple[int, dict[str, Any]]
+    stub: Wire, run_program: Start, stage: str, address: str, answer: Reply
 ) -> None:
     """KeyboardInterrupt leaves the wait after trouble at once; a second attempt finishes the same session."""
     stub.answer = trouble = Trouble(stage, answer)
     program = run_program(stub.base_url, "alice", address)
-    stub.wait_for_answers(2)
+    stub.wait_for(2)
 
     line, took = interrupt(program)
-    sent = len(stub.received)
+    sent = len(stub.sent)
     trouble.over = True
     *_, last = try_again(program)
 
@@ -154,14 +129,12 @@ def test_ctrl_c_ends_the_wait_before_a_repetition(
     assert program.returncode == 0
 
 
-def test_cancel_ends_the_wait_that_a_rate_limit_demands(
-    stub: Stub, connect: Connect, in_background: InBackground
-) -> None:
+def test_cancel_ends_the_wait_that_a_rate_limit_demands(stub: Wire, connect: Connect, threads: Threads) -> None:
     """cancel() ends a wait of a minute at once, and a second attempt finishes the same session."""
     stub.answer = trouble = Trouble(MAGIC, LIMITED)
     auth = InteractiveAuth(connect(stub.base_url).register("alice"), lambda stage: {"type": stage.type})
-    outcome = in_background(auth.attempt_auth)
-    stub.wait_for_answers(2)
+    outcome = threads.start(auth.attempt_auth)
+    stub.wait_for(2)
 
     time.sleep(SETTLED)
     auth.cancel()

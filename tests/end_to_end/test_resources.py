@@ -8,15 +8,13 @@ import threading
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from support.accounts import Person
+from throwaway_synapse import Synapse
 
 import interactive_auth
 from interactive_auth import Homeserver, MatrixError
-
-if TYPE_CHECKING:
-    from throwaway_synapse import Synapse
 
 #: What the library may hold more after the 200th sign-up than after the 50th; an object kept for each is far more.
 MAY_GROW = 10_000
@@ -47,25 +45,25 @@ def open_files() -> list[str]:
 
 
 def test_200_sign_ups_leave_no_socket_thread_or_memory_behind(
-    open_synapse: Synapse, username: str, library_memory: Memory
+    open_server: Synapse, new: Person, library_memory: Memory
 ) -> None:
     """After 200 sign-ups the process has the sockets and threads of before, and no more memory than after 50."""
-    path = f"/_synapse/admin/v2/users?name={username}-&limit=1"
-    open_synapse.admin("GET", path)  # so that its connection is counted before and after
+    path = f"/_synapse/admin/v2/users?name={new.name}-&limit=1"
+    open_server.admin("GET", path)  # so that its connection is counted before and after
     gc.collect()
     files, threads = open_files(), threading.enumerate()
 
-    with Homeserver(open_synapse.base_url) as homeserver:
+    with Homeserver(open_server.base_url) as homeserver:
         for number in range(50):
-            homeserver.register(f"{username}-{number}", "secret").authenticate({})
+            homeserver.register(f"{new.name}-{number}", "secret").authenticate({})
         after_50, connected = library_memory.held(), open_files()
         for number in range(50, 200):
-            homeserver.register(f"{username}-{number}", "secret").authenticate({})
+            homeserver.register(f"{new.name}-{number}", "secret").authenticate({})
         after_200, still_connected = library_memory.held(), open_files()
     gc.collect()
     left = open_files()
 
-    assert open_synapse.admin("GET", path)["total"] == 200
+    assert open_server.admin("GET", path)["total"] == 200
     assert after_50 > 0
     assert after_200 - after_50 < MAY_GROW
     assert len(still_connected) == len(connected)
@@ -73,13 +71,13 @@ def test_200_sign_ups_leave_no_socket_thread_or_memory_behind(
     assert threading.enumerate() == threads
 
 
-def test_a_closed_homeserver_has_no_socket_open(open_synapse: Synapse, username: str) -> None:
+def test_a_closed_homeserver_has_no_socket_open(open_server: Synapse, new: Person) -> None:
     """Leaving the with block closes the connections at once, even while an error of theirs is held."""
     gc.collect()
     files = open_files()
 
-    with Homeserver(open_synapse.base_url) as homeserver, pytest.raises(MatrixError) as refused:
-        homeserver.register(username, "secret")(None)
+    with Homeserver(open_server.base_url) as homeserver, pytest.raises(MatrixError) as refused:
+        homeserver.register(new.name, "secret")(None)
     left = open_files()
 
     assert refused.value.http_status == 401

@@ -6,33 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from throwaway_services import MailServer, SmsGateway, mail_server, sms_gateway
+from support.accounts import Account, Connect, new_account
+from support.wire import Reply, Wire, serve
+from throwaway_services import MailServer, SmsGateway
 from throwaway_synapse import TOKEN, Synapse, throwaway_synapse
 
 from interactive_auth import Homeserver, StartAuthStage, handlers
 
-from ..servers.wire import Reply, Wire, serve
-from .account import PASSWORD, WRONG, Account, Guesses, new_account
+from .guesses import Guesses
 
 #: Login tokens are given for a password; tokens that were asked for with a refresh token live for two seconds.
 TOKENS = {
     "login_via_existing_session": {"enabled": True, "require_ui_auth": True},
     "refreshable_access_token_lifetime": "2s",
 }
-
-
-@pytest.fixture(scope="session")
-def mails() -> Iterator[MailServer]:
-    """Run the mail server that the homeserver sends by."""
-    with mail_server(MailServer()) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def texts() -> Iterator[SmsGateway]:
-    """Run the SMS gateway that the homeserver sends by."""
-    with sms_gateway() as running:
-        yield running
 
 
 @pytest.fixture(scope="session")
@@ -51,16 +38,15 @@ def account(synapse: Synapse) -> Iterator[Account]:
 
 
 @pytest.fixture
-def anonymous(synapse: Synapse) -> Iterator[Homeserver]:
+def anonymous(synapse: Synapse, connect: Connect) -> Homeserver:
     """Make a homeserver object without an access token."""
-    with Homeserver(synapse.base_url) as homeserver:
-        yield homeserver
+    return connect(synapse.base_url)
 
 
-@pytest.fixture(params=[(PASSWORD,), (WRONG, PASSWORD)], ids=["right", "wrong-then-right"])
-def guesses(request: pytest.FixtureRequest) -> Guesses:
+@pytest.fixture(params=[(), ("a wrong guess",)], ids=["right", "wrong-then-right"])
+def guesses(request: pytest.FixtureRequest, account: Account) -> Guesses:
     """Make the guesses at the account's password: the right one, or a wrong one before it."""
-    return Guesses(request.param)
+    return Guesses([*request.param, account.password])
 
 
 @pytest.fixture
@@ -72,7 +58,7 @@ def by_password(account: Account, guesses: Guesses) -> dict[str, StartAuthStage]
 @pytest.fixture
 def knows_password(account: Account) -> dict[str, StartAuthStage]:
     """Make the callbacks of a program that knows the account's password."""
-    return {"m.login.password": handlers.password(account.name, PASSWORD)}
+    return {"m.login.password": handlers.password(account.name, account.password)}
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.accounts import Account
 
 from interactive_auth import Homeserver, InteractiveAuth, MatrixError, Stage, handlers
-
-from .account import PASSWORD, Account
 
 
 class Attempt:
@@ -23,7 +22,7 @@ class Attempt:
     def __init__(self, account: Account, homeserver: Homeserver, happens: Any) -> None:
         self.sessions: list[str | None] = []
         self._happens = happens
-        self._password = handlers.password(account.name, lambda: PASSWORD)
+        self._password = handlers.password(account.name, lambda: account.password)
         stages = {"m.login.password": self._answer}
         self.auth = InteractiveAuth(homeserver.delete_device("OLD"), stages)
 
@@ -111,16 +110,17 @@ def test_a_token_that_was_never_good(account_with_device: Account) -> None:
     """A token that the server does not know, or none at all, is raised before anybody is asked."""
     account = account_with_device
     asked: list[Stage] = []
-    errcodes = []
+    refusals = []
     for token in ("never-given", None):
         with (
             Homeserver(account.synapse.base_url, access_token=token) as homeserver,
             pytest.raises(MatrixError) as caught,
         ):
             homeserver.delete_device("OLD").authenticate({"m.login.password": asked.append})
-        errcodes.append(caught.value.errcode)
+        refusals.append((caught.value.http_status, caught.value.errcode))
+        assert "never-given" not in f"{caught.value!r}{caught.value}"
 
-    assert errcodes == ["M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"]
+    assert refusals == [(401, "M_UNKNOWN_TOKEN"), (401, "M_MISSING_TOKEN")]
     assert asked == []
     assert "OLD" in account.devices()
 

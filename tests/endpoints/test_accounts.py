@@ -3,53 +3,55 @@
 from __future__ import annotations
 
 import pytest
+from support.accounts import Account, Person, devices_of
 from throwaway_synapse import Synapse
 
 from interactive_auth import Homeserver, MatrixError, Stage, StartAuthStage, handlers
 
-from .account import PASSWORD, WRONG, Account, Guesses, unused_name
+from .guesses import Guesses
 
 NEW_PASSWORD = "an entirely new one"
 RIGHT_TOKEN = "the-right-token"
 
 
 @pytest.mark.parametrize("tokens", [(RIGHT_TOKEN,), ("a-wrong-token", RIGHT_TOKEN)], ids=["right", "wrong-then-right"])
-def test_register_makes_the_account(synapse: Synapse, anonymous: Homeserver, tokens: tuple[str, ...]) -> None:
+def test_register_makes_the_account(
+    synapse: Synapse, anonymous: Homeserver, new: Person, tokens: tuple[str, ...]
+) -> None:
     """A registration ends with an account of that name and password, logged in on the device that was asked for."""
-    name, errcodes = unused_name(), []
+    errcodes = []
 
     def token(stage: Stage) -> str:
         errcodes.append(stage.error and stage.error.errcode)
         return tokens[stage.attempt - 1]
 
-    request = anonymous.register(name, PASSWORD, device_id="MINE", initial_device_display_name="My lamp")
+    request = anonymous.register(new.name, new.password, device_id="MINE", initial_device_display_name="My lamp")
     response = request.authenticate({"m.login.registration_token": handlers.registration_token(token)})
 
-    made = Account(synapse, Homeserver(synapse.base_url), name, response["user_id"], response["device_id"])
+    made = Account(synapse, anonymous, new.name, new.password, response["user_id"], response["device_id"])
     assert errcodes == [None, "M_UNAUTHORIZED"][: len(tokens)]
-    assert made.user_id == f"@{name}:{synapse.server_name}"
+    assert made.user_id == new.user_id
     assert made.is_valid(response["access_token"])
     assert made.devices() == {"MINE"}
     shown = synapse.call("GET", "/_matrix/client/v3/devices/MINE", access_token=response["access_token"])
     assert shown["display_name"] == "My lamp"
-    assert made.can_log_in(PASSWORD)
-    assert not made.can_log_in(WRONG)
-    made.homeserver.close()
+    assert made.can_log_in()
+    assert not made.can_log_in("a wrong guess")
 
 
-def test_register_without_login(synapse: Synapse, anonymous: Homeserver) -> None:
+def test_register_without_login(synapse: Synapse, anonymous: Homeserver, new: Person) -> None:
     """With inhibit_login the account is made, and no device is logged in."""
-    request = anonymous.register(unused_name(), PASSWORD, inhibit_login=True)
+    request = anonymous.register(new.name, new.password, inhibit_login=True)
 
     response = request.authenticate({"m.login.registration_token": handlers.registration_token(RIGHT_TOKEN)})
 
     assert "access_token" not in response
-    assert synapse.admin("GET", f"/_synapse/admin/v2/users/{response['user_id']}/devices")["total"] == 0
+    assert devices_of(synapse, response["user_id"]) == []
 
 
-def test_register_with_a_refresh_token(synapse: Synapse, anonymous: Homeserver) -> None:
+def test_register_with_a_refresh_token(synapse: Synapse, anonymous: Homeserver, new: Person) -> None:
     """A refresh token that was asked for comes with the account, and can be used."""
-    request = anonymous.register(unused_name(), PASSWORD, refresh_token=True)
+    request = anonymous.register(new.name, new.password, refresh_token=True)
 
     response = request.authenticate({"m.login.registration_token": handlers.registration_token(RIGHT_TOKEN)})
 
@@ -58,24 +60,13 @@ def test_register_with_a_refresh_token(synapse: Synapse, anonymous: Homeserver) 
     assert refreshed["access_token"] != response["access_token"]
 
 
-def test_register_sends_no_access_token(account: Account) -> None:
+def test_register_sends_no_access_token(account: Account, new: Person) -> None:
     """A homeserver object that has an access token can register, though the server refuses one there."""
-    request = account.homeserver.register(unused_name(), PASSWORD)
+    request = account.homeserver.register(new.name, new.password)
 
     response = request.authenticate({"m.login.registration_token": handlers.registration_token(RIGHT_TOKEN)})
 
     assert response["user_id"] != account.user_id
-
-
-def test_register_a_taken_name(account: Account, anonymous: Homeserver) -> None:
-    """A name that somebody has is refused before anybody is asked."""
-    asked: list[Stage] = []
-
-    with pytest.raises(MatrixError) as caught:
-        anonymous.register(account.name, PASSWORD).authenticate({"*": asked.append})
-
-    assert (caught.value.http_status, caught.value.errcode) == (400, "M_USER_IN_USE")
-    assert asked == []
 
 
 def test_register_a_guest(anonymous: Homeserver) -> None:
@@ -93,7 +84,7 @@ def test_change_password(account: Account, by_password: dict[str, StartAuthStage
     assert response == {}
     assert guesses.all_were_needed()
     assert account.can_log_in(NEW_PASSWORD)
-    assert not account.can_log_in(PASSWORD)
+    assert not account.can_log_in()
 
 
 @pytest.mark.parametrize(("logout_devices", "stays"), [(True, False), (False, True), (None, False)])
@@ -116,8 +107,8 @@ def test_deactivate_account(account: Account, by_password: dict[str, StartAuthSt
 
     assert response == {"id_server_unbind_result": "success"}
     assert guesses.all_were_needed()
-    assert not account.can_log_in(PASSWORD)
+    assert not account.can_log_in()
     assert not account.is_valid(account.homeserver.access_token)
-    user = account.synapse.admin("GET", f"/_synapse/admin/v2/users/{account.user_id}")
+    user = account.on_server()
     assert user["deactivated"]
     assert user["erased"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.accounts import Account
+from support.keys import Keys, make_keys
 
 from interactive_auth import MatrixError, StartAuthStage
 
-from .account import Account, Guesses
-from .keys import Keys, make_keys
+from .guesses import Guesses
 
 
 def published(account: Account) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from support.accounts import Account, new_account
 
-from interactive_auth import Stage, StartAuthStage, handlers
+from interactive_auth import MatrixError, Stage, StageFailedError, StartAuthStage, handlers
 
-from .account import PASSWORD, Account, Guesses, new_account
+from .guesses import Guesses
 
 ODD_ID = "we/ird é?#%2F"
 
@@ -72,18 +73,38 @@ def test_a_path_by_hand_without_a_body(account: Account, knows_password: dict[st
 def test_the_password_of_somebody_else(account: Account) -> None:
     """Right credentials of another user delete nothing, and are asked for again in the same session."""
     account.add_device("ONE")
-    asked: list[tuple[str | None, str | None, bool]] = []
+    asked: list[tuple[str | None, tuple[int, str | None] | None, bool]] = []
     with new_account(account.synapse) as other:
-        names = iter([other.name, account.name])
+        people = iter([other, account])
 
         def answer(stage: Stage) -> Mapping[str, Any] | None:
-            asked.append(
-                (stage.session, None if stage.error is None else stage.error.error, "ONE" in account.devices())
-            )
-            return handlers.password(next(names), lambda: PASSWORD)(stage)
+            error = stage.error and (stage.error.http_status, stage.error.error)
+            asked.append((stage.session, error, "ONE" in account.devices()))
+            person = next(people)
+            return handlers.password(person.name, lambda: person.password)(stage)
 
         account.homeserver.delete_device("ONE").authenticate({"m.login.password": answer})
 
     session = asked[0][0]
-    assert asked == [(session, None, True), (session, "Invalid auth", True)]
+    assert asked == [(session, None, True), (session, (403, "Invalid auth"), True)]
     assert account.devices() == {account.device_id}
+
+
+def test_wrong_passwords_end_the_attempt_and_delete_nothing(account: Account) -> None:
+    """After max_attempts wrong passwords it is StageFailedError, caused by what the server said the last time."""
+    account.add_device("ONE")
+    asked: list[int] = []
+
+    def ask(stage: Stage) -> str:
+        asked.append(stage.attempt)
+        return "wrong"
+
+    request = account.homeserver.delete_devices(["ONE"])
+    with pytest.raises(StageFailedError) as failed:
+        request.authenticate({"m.login.password": handlers.password(account.name, ask)}, max_attempts=2)
+
+    assert asked == [1, 2]
+    assert (failed.value.stage, failed.value.attempts) == ("m.login.password", 2)
+    assert isinstance(failed.value.__cause__, MatrixError)
+    assert failed.value.__cause__.errcode == "M_FORBIDDEN"
+    assert account.devices() == {account.device_id, "ONE"}

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 import requests
 import trustme
+from support.wire import Reply, Wire, serve
 
 from interactive_auth import Homeserver, HomeserverConnectionError, MatrixError, ServerProtocolError
-
-from ..servers.wire import Reply, Wire, serve
 
 WELL_KNOWN = "/.well-known/matrix/client"
 VERSIONS = Reply(200, {"versions": ["v1.17"]})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from support.accounts import Account
 
 from interactive_auth import MatrixError, RetryPolicy, StartAuthStage
 
-from .account import Account, Guesses
+from .guesses import Guesses
 
 
 def test_the_token_logs_in(account: Account, by_password: dict[str, StartAuthStage], guesses: Guesses) -> None:

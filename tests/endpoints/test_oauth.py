@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from support.keys import Keys, make_keys
 from throwaway_services import json_server
 from throwaway_synapse import Synapse, throwaway_synapse
 
 from interactive_auth import AuthTimeoutError, Homeserver, InteractiveAuth, MatrixError, Stage, UIARequest, handlers
-
-from .keys import Keys, make_keys
 
 SECRET = "the-secret-of-the-service"
 TOKEN = "an-access-token-of-the-service"

@@ -6,12 +6,11 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from support.accounts import Account, new_account
+from support.sso import Browser, cas_provider, oidc_provider
 from throwaway_synapse import Synapse, throwaway_synapse
 
 from interactive_auth import AuthTimeoutError, InteractiveAuth, MatrixError, handlers
-
-from .account import Account, new_account
-from .sso import Browser, cas_provider, oidc_provider
 
 PROVIDERS = ("cas", "oidc-mock")
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.wire import Reply, Wire, serve
 
 from interactive_auth import Homeserver, MatrixError, ServerProtocolError
-
-from ..servers.wire import Reply, Wire, serve
 
 SECRET = "a-secret-of-the-clients-own-making"
 CODE = "123456"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import requests
+from support.accounts import Account, give_address
 from throwaway_services import MailServer, SmsGateway
 
 from interactive_auth import InteractiveAuth, MatrixError, StartAuthStage
 
-from .account import Account, Guesses
+from .guesses import Guesses
 
 SECRET = "a-secret-of-the-clients-own-making"
 
@@ -87,8 +88,7 @@ def test_where_the_link_leads(account: Account, address: str, mails: MailServer)
 
 def test_an_address_that_is_in_use(account: Account, address: str, mails: MailServer) -> None:
     """An address that is on an account already is refused, and no mail is sent there."""
-    user = f"/_synapse/admin/v2/users/{account.user_id}"
-    account.synapse.admin("PUT", user, {"threepids": [{"medium": "email", "address": address}]})
+    give_address(account.synapse, account.user_id, address)
 
     with pytest.raises(MatrixError) as caught:
         account.homeserver.request_email_token("account/3pid", address, SECRET)

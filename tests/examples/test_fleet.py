@@ -4,38 +4,30 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.accounts import Person, devices_of, new_token, owner, uses_of
+from support.programs import Run, Start
+from support.wire import Reply, serve
 from throwaway_synapse import Synapse
 
-from ..servers.wire import Reply, serve
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
-Start = Callable[..., subprocess.Popen[str]]
 Sized = Callable[[int, int], int]
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, name: str) -> Path:
+def fleet(tmp_path: Path, new: Person) -> Path:
     """The folder of the accounts, whose names begin with its name."""
-    return tmp_path / name
+    return tmp_path / new.name
 
 
-@pytest.fixture
-def on_server(synapse: Synapse, name: str) -> Callable[[], dict[str, int]]:
-    """Ask the homeserver for the accounts whose names begin so, and how many devices each has."""
-
-    def ask() -> dict[str, int]:
-        users = synapse.admin("GET", f"/_synapse/admin/v2/users?name={name}&limit=200")["users"]
-        path = "/_synapse/admin/v2/users/{}/devices"
-        return {user["name"]: synapse.admin("GET", path.format(user["name"]))["total"] for user in users}
-
-    return ask
+def on_server(synapse: Synapse, fleet: Path) -> dict[str, int]:
+    """Return the accounts whose names begin with the folder's, and how many devices each has."""
+    users = synapse.admin("GET", f"/_synapse/admin/v2/users?name={fleet.name}&limit=200")["users"]
+    return {user["name"]: len(devices_of(synapse, user["name"])) for user in users}
 
 
 def arguments(synapse: Synapse, fleet: Path, accounts: int, threads: int = 4) -> list[str]:
@@ -59,8 +51,7 @@ def check_files(synapse: Synapse, fleet: Path, user_ids: set[str]) -> None:
     """See that there is a file for each account, for our eyes only, and that what stands there opens the account."""
     for file in fleet.iterdir():
         account = read(file)
-        owner = synapse.call("GET", "/_matrix/client/v3/account/whoami", access_token=account["access_token"])
-        assert owner["user_id"] == account["user_id"] == f"@{file.stem}:{synapse.server_name}"
+        assert owner(synapse, account) == account["user_id"] == f"@{file.stem}:{synapse.server_name}"
         assert file.stat().st_mode & 0o777 == 0o600
     assert {f"@{file.stem}:{synapse.server_name}" for file in fleet.glob("*.json")} == user_ids
     some = next(fleet.iterdir())
@@ -69,103 +60,81 @@ def check_files(synapse: Synapse, fleet: Path, user_ids: set[str]) -> None:
 
 @pytest.mark.slow
 def test_killed_twice_and_run_again(
-    start: Start,
-    run: Run,
-    synapse: Synapse,
-    new_token: Callable[[int], str],
-    uses_of: Callable[[str], tuple[int, int]],
-    on_server: Callable[[], dict[str, int]],
-    fleet: Path,
-    sized: Sized,
+    start_example: Start, run_example: Run, synapse: Synapse, fleet: Path, sized: Sized
 ) -> None:
     """After kill -9 in the middle none is lost, none is made twice, and no use of the token is wasted."""
     accounts, threads = sized(16, 100), sized(4, 8)
-    token = new_token(accounts)
+    token = new_token(synapse, accounts)
     command = arguments(synapse, fleet, accounts, threads)
     for enough in (accounts // 4, accounts // 2):
-        program = start(*command, lines=(token, "y"))
-        while uses_of(token)[0] < enough:
+        program = start_example(*command, lines=(token, "y"))
+        while uses_of(synapse, token)[0] < enough:
             assert program.poll() is None
             time.sleep(0.002)
         program.kill()
         program.communicate()
         assert 0 < sum("access_token" in read(file) for file in fleet.glob("*.json")) < accounts
 
-    ended = run(*command, lines=(token, "y"))
+    ended = run_example(*command, lines=(token, "y"))
 
     assert ended.returncode == 0, ended.stdout
     assert ended.stdout.endswith(f"[y/N] {accounts} accounts are registered\n")
     assert f"{accounts}/{accounts}" in ended.stderr
-    assert on_server() == expected(synapse, fleet, accounts)
-    assert uses_of(token) == (accounts, 0)
+    assert on_server(synapse, fleet) == expected(synapse, fleet, accounts)
+    assert uses_of(synapse, token) == (accounts, 0)
     check_files(synapse, fleet, set(expected(synapse, fleet, accounts)))
 
 
-def test_an_answer_that_was_lost(
-    run: Run,
-    synapse: Synapse,
-    new_token: Callable[[int], str],
-    on_server: Callable[[], dict[str, int]],
-    fleet: Path,
-) -> None:
+def test_an_answer_that_was_lost(run_example: Run, synapse: Synapse, fleet: Path) -> None:
     """An account that exists, and of which only the password was kept, is recognised as ours."""
-    token = new_token(2)
-    run(*arguments(synapse, fleet, 2), lines=(token, "y"))
+    token = new_token(synapse, 2)
+    run_example(*arguments(synapse, fleet, 2), lines=(token, "y"))
     lost, other = sorted(fleet.iterdir())
     before = read(other)
     lost.write_text(json.dumps({"password": read(lost)["password"]}))
 
-    ended = run(*arguments(synapse, fleet, 2), lines=("of no use any more", "y"))
+    ended = run_example(*arguments(synapse, fleet, 2), lines=("of no use any more", "y"))
 
     assert ended.returncode == 0, ended.stdout
-    assert on_server() == expected(synapse, fleet, 2)
+    assert on_server(synapse, fleet) == expected(synapse, fleet, 2)
     assert read(other) == before
     check_files(synapse, fleet, set(expected(synapse, fleet, 2)))
 
 
-def test_a_name_that_somebody_has(
-    run: Run,
-    synapse: Synapse,
-    new_token: Callable[[int], str],
-    uses_of: Callable[[str], tuple[int, int]],
-    on_server: Callable[[], dict[str, int]],
-    fleet: Path,
-) -> None:
+def test_a_name_that_somebody_has(run_example: Run, synapse: Synapse, fleet: Path) -> None:
     """The report names it, with the reason; the others are registered, and the exit status tells."""
-    token = new_token(3)
+    token = new_token(synapse, 3)
     synapse.add_user(f"{fleet.name}002", "the password of somebody else")
 
-    ended = run(*arguments(synapse, fleet, 3), lines=(token, "y"))
+    ended = run_example(*arguments(synapse, fleet, 3), lines=(token, "y"))
 
     assert ended.returncode == 1
     assert ended.stdout.endswith(f"[y/N] {fleet.name}002: 400 M_USER_IN_USE: User ID already taken.\n")
     assert ended.stderr.splitlines()[-1] == "register_fleet.py: 1 of 3 failed; run it again to try these again"
-    assert on_server() == expected(synapse, fleet, 3)
-    assert uses_of(token) == (2, 0)
+    assert on_server(synapse, fleet) == expected(synapse, fleet, 3)
+    assert uses_of(synapse, token) == (2, 0)
     assert synapse.can_log_in(f"{fleet.name}002", "the password of somebody else")
 
 
-def test_a_token_that_is_used_up(
-    run: Run, synapse: Synapse, new_token: Callable[[int], str], on_server: Callable[[], dict[str, int]], fleet: Path
-) -> None:
+def test_a_token_that_is_used_up(run_example: Run, synapse: Synapse, fleet: Path) -> None:
     """Those that it is not good for are reported; with another token, another run registers just these."""
     # One after the other: sign-ups at the same moment get the last use of a token both, by a race in Synapse.
-    first = run(*arguments(synapse, fleet, 3, threads=1), lines=(new_token(2), "y"))
+    first = run_example(*arguments(synapse, fleet, 3, threads=1), lines=(new_token(synapse, 2), "y"))
 
-    second = run(*arguments(synapse, fleet, 3), lines=(new_token(1), "y"))
+    second = run_example(*arguments(synapse, fleet, 3), lines=(new_token(synapse, 1), "y"))
 
     assert first.returncode == 1
     assert first.stdout.count("Invalid registration token") == 1
     assert second.returncode == 0, second.stdout
-    assert on_server() == expected(synapse, fleet, 3)
+    assert on_server(synapse, fleet) == expected(synapse, fleet, 3)
 
 
-def test_ctrl_c_while_the_homeserver_makes_it_wait(start: Start, fleet: Path) -> None:
+def test_ctrl_c_while_the_homeserver_makes_it_wait(start_example: Start, fleet: Path) -> None:
     """It does not wait for the hour that it was told to; the passwords that the homeserver may know are kept."""
     limit = {"errcode": "M_LIMIT_EXCEEDED", "error": "Slow down", "retry_after_ms": 3_000_000}
     with serve(lambda sent: Reply(429, limit)) as wire:
         options = ("--homeserver", wire.base_url, "--folder", str(fleet), "--threads", "2")
-        program = start("register_fleet.py", *options, lines=("a token", "y"))
+        program = start_example("register_fleet.py", *options, lines=("a token", "y"))
         while len(wire.sent) < 2:
             assert program.poll() is None
             time.sleep(0.01)

@@ -3,43 +3,33 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import pytest
-import requests
 from signedjson.key import decode_verify_key_bytes
 from signedjson.sign import verify_signed_json
+from support.accounts import Account, Person, give_address, new_token, owner_of_address
+from support.programs import Start
+from support.terminal import Terminal
 from throwaway_services import MailServer
 from throwaway_synapse import Synapse
 from unpaddedbase64 import decode_base64
 
-from ..terminal import Terminal
-
-if TYPE_CHECKING:
-    from conftest import Account
-
-    Open = Callable[..., Terminal]
+Open = Callable[..., Terminal]
 
 NEW = "an entirely new one"
 
 
 def log_in(terminal: Terminal, account: Account) -> None:
     """Answer the questions that come before an account can be acted upon."""
-    terminal.wait_for("User name: ")
-    terminal.type(account.name)
-    terminal.wait_for("Password: ")
-    terminal.type(account.password)
+    terminal.answer("User name: ", account.name)
+    terminal.answer("Password: ", account.password)
 
 
 def authenticate(terminal: Terminal, account: Account) -> None:
     """Answer the stage that wants the password once more, wrongly first."""
-    terminal.wait_for("Step 1 of 1: password\r\nPassword: ")
-    terminal.type("a wrong guess")
-    terminal.wait_for("The server said: Invalid username or password\r\nPassword: ")
-    terminal.type(account.password)
+    terminal.answer("Step 1 of 1: password\r\nPassword: ", "a wrong guess")
+    terminal.answer("The server said: Invalid username or password\r\nPassword: ", account.password)
 
 
 def secrets_shown(terminal: Terminal, *secrets: str) -> list[str]:
@@ -47,31 +37,21 @@ def secrets_shown(terminal: Terminal, *secrets: str) -> list[str]:
     return [secret for secret in secrets if secret in terminal.shown]
 
 
-def test_register_with_email(
-    in_terminal: Open,
-    synapse: Synapse,
-    mails: MailServer,
-    new_token: Callable[[int], str],
-    name: str,
-    address: str,
-) -> None:
+def test_register_with_email(in_terminal: Open, synapse: Synapse, mails: MailServer, new: Person) -> None:
     """It asks for name, password, address and token; when the link was opened, the address is on a new account."""
-    token = new_token(1)
+    token = new_token(synapse, 1)
     terminal = in_terminal("register_with_email.py", "--homeserver", synapse.base_url)
-    for question, answer in (("User name: ", name), ("Password: ", NEW), ("Email address: ", address)):
-        terminal.wait_for(question)
-        terminal.type(answer)
-    terminal.wait_for("Registration token: ")
-    terminal.type(token)
+    for question, answer in (("User name: ", new.name), ("Password: ", NEW), ("Email address: ", new.address)):
+        terminal.answer(question, answer)
+    terminal.answer("Registration token: ", token)
     terminal.wait_for("Open the link in the mail, then press Enter")
 
-    mails.open_link(address)
+    mails.open_link(new.address)
     terminal.type("")
 
     assert terminal.wait_for_end() == 0
-    owner = synapse.admin("GET", f"/_synapse/admin/v1/threepid/email/users/{address}")["user_id"]
-    assert terminal.shown.splitlines()[-1] == owner == f"@{name}:{synapse.server_name}"
-    assert synapse.can_log_in(name, NEW)
+    assert terminal.shown.splitlines()[-1] == owner_of_address(synapse, new.address) == new.user_id
+    assert synapse.can_log_in(new.name, NEW)
     assert secrets_shown(terminal, NEW, token) == []
 
 
@@ -80,13 +60,12 @@ def test_change_password(in_terminal: Open, account: Account) -> None:
     terminal = in_terminal("change_password.py", "--homeserver", account.synapse.base_url)
     log_in(terminal, account)
     for question in ("New password: ", "The new password again: "):
-        terminal.wait_for(question)
-        terminal.type(NEW)
+        terminal.answer(question, NEW)
     authenticate(terminal, account)
 
     assert terminal.wait_for_end() == 0
-    assert account.synapse.can_log_in(account.name, NEW)
-    assert not account.synapse.can_log_in(account.name, account.password)
+    assert account.can_log_in(NEW)
+    assert not account.can_log_in()
     assert account.devices() == set()
     assert secrets_shown(terminal, NEW, account.password) == []
 
@@ -96,44 +75,41 @@ def test_new_passwords_that_differ(in_terminal: Open, account: Account) -> None:
     terminal = in_terminal("change_password.py", "--homeserver", account.synapse.base_url)
     log_in(terminal, account)
     for question, answer in (("New password: ", NEW), ("The new password again: ", "mistyped")):
-        terminal.wait_for(question)
-        terminal.type(answer)
+        terminal.answer(question, answer)
 
     assert terminal.wait_for_end() == 1
     assert terminal.shown.splitlines()[-1] == (
         "change_password.py: the two new passwords differ, so the old one was kept"
     )
-    assert account.synapse.can_log_in(account.name, account.password)
+    assert account.can_log_in()
     assert account.devices() == {account.device_id}
 
 
-def test_reset_password(in_terminal: Open, account: Account, mails: MailServer, address: str) -> None:
+def test_reset_password(in_terminal: Open, account: Account, mails: MailServer, new: Person) -> None:
     """Once the page of the mailed link is confirmed, the new password logs in, and the forgotten one does not."""
-    threepid = {"medium": "email", "address": address}
-    account.synapse.admin("PUT", f"/_synapse/admin/v2/users/{account.user_id}", {"threepids": [threepid]})
+    give_address(account.synapse, account.user_id, new.address)
     terminal = in_terminal("reset_password.py", "--homeserver", account.synapse.base_url)
-    for question, answer in (("Email address of the account: ", address), ("New password: ", NEW)):
-        terminal.wait_for(question)
-        terminal.type(answer)
+    for question, answer in (("Email address of the account: ", new.address), ("New password: ", NEW)):
+        terminal.answer(question, answer)
     terminal.wait_for("Open the link in the mail, then press Enter")
 
-    mails.open_link(address)
+    mails.open_link(new.address)
     terminal.type("")
 
     assert terminal.wait_for_end() == 0
-    assert account.synapse.can_log_in(account.name, NEW)
-    assert not account.synapse.can_log_in(account.name, account.password)
+    assert account.can_log_in(NEW)
+    assert not account.can_log_in()
     assert secrets_shown(terminal, NEW) == []
 
 
 def test_log_out_devices(in_terminal: Open, account: Account) -> None:
     """All devices are logged out but the one whose access token was in the environment."""
-    stolen = account.synapse.log_in(account.name, account.password, device_id="STOLEN")
+    stolen = account.add_device("STOLEN")
     terminal = in_terminal(
         "log_out_devices.py",
         "--homeserver",
         account.synapse.base_url,
-        MATRIX_ACCESS_TOKEN=account.access_token,
+        MATRIX_ACCESS_TOKEN=account.homeserver.access_token,
     )
     terminal.wait_for("Log out all but this one, 1 in number? [y/N] ")
     assert "  STOLEN " in terminal.shown
@@ -144,16 +120,14 @@ def test_log_out_devices(in_terminal: Open, account: Account) -> None:
     assert terminal.shown.splitlines()[-1] == "Devices logged out: 1"
     assert account.devices() == {account.device_id}
     assert account.call("GET", "account/whoami")["device_id"] == account.device_id
-    with pytest.raises(requests.HTTPError, match="401"):
-        account.synapse.call("GET", "/_matrix/client/v3/account/whoami", access_token=stolen["access_token"])
+    assert not account.is_valid(stolen)
 
 
 def test_devices_that_are_kept(in_terminal: Open, account: Account) -> None:
     """Enter means no; only the program's own device is gone."""
     terminal = in_terminal("log_out_devices.py", "--homeserver", account.synapse.base_url)
     log_in(terminal, account)
-    terminal.wait_for("[y/N] ")
-    terminal.type("")
+    terminal.answer("[y/N] ", "")
 
     assert terminal.wait_for_end() == 1
     assert terminal.shown.splitlines()[-1] == "log_out_devices.py: no device was logged out"
@@ -167,8 +141,7 @@ def test_reset_cross_signing(in_terminal: Open, account: Account, tmp_path: Path
         file = tmp_path / f"keys{number}"
         terminal = in_terminal("reset_cross_signing.py", "--homeserver", account.synapse.base_url, "--keys", str(file))
         log_in(terminal, account)
-        terminal.wait_for("[y/N] ")
-        terminal.type("y")
+        terminal.answer("[y/N] ", "y")
         if number:  # the first keys take no authentication
             authenticate(terminal, account)
 
@@ -189,23 +162,21 @@ def test_deactivate(in_terminal: Open, account: Account) -> None:
     """The account is deactivated and erased, and its password no longer logs in."""
     terminal = in_terminal("deactivate.py", "--homeserver", account.synapse.base_url)
     log_in(terminal, account)
-    terminal.wait_for(f"Type {account.user_id} to deactivate it: ")
-    terminal.type(account.user_id)
+    terminal.answer(f"Type {account.user_id} to deactivate it: ", account.user_id)
     authenticate(terminal, account)
 
     assert terminal.wait_for_end() == 0
     assert terminal.shown.splitlines()[-1] == f"{account.user_id} is no more"
     found = account.on_server()
     assert (found["deactivated"], found["erased"]) == (True, True)
-    assert not account.synapse.can_log_in(account.name, account.password)
+    assert not account.can_log_in()
 
 
 def test_an_account_that_is_kept(in_terminal: Open, account: Account) -> None:
     """Anything but the whole user id leaves the account as it is."""
     terminal = in_terminal("deactivate.py", "--homeserver", account.synapse.base_url)
     log_in(terminal, account)
-    terminal.wait_for("to deactivate it: ")
-    terminal.type("yes")
+    terminal.answer("to deactivate it: ", "yes")
 
     assert terminal.wait_for_end() == 1
     assert terminal.shown.splitlines()[-1] == f"deactivate.py: {account.user_id} was left as it is"
@@ -213,33 +184,31 @@ def test_an_account_that_is_kept(in_terminal: Open, account: Account) -> None:
     assert account.devices() == {account.device_id}
 
 
-def test_add_email(in_terminal: Open, account: Account, mails: MailServer, address: str) -> None:
+def test_add_email(in_terminal: Open, account: Account, mails: MailServer, new: Person) -> None:
     """Who presses Enter before the link was opened is told so; afterwards the address is on the account."""
     terminal = in_terminal("add_email.py", "--homeserver", account.synapse.base_url)
     log_in(terminal, account)
-    terminal.wait_for("Email address: ")
-    terminal.type(address)
-    terminal.wait_for("press Enter: ")
-    terminal.type("")
+    terminal.answer("Email address: ", new.address)
+    terminal.answer("press Enter: ", "")
     authenticate(terminal, account)
     terminal.wait_for("The link was not opened yet")
     terminal.wait_for("press Enter: ")
 
-    mails.open_link(address)
+    mails.open_link(new.address)
     terminal.type("")
     terminal.wait_for("Password: ")  # the homeserver has not said that it is done
     terminal.type(account.password)
 
     assert terminal.wait_for_end() == 0
-    assert [threepid["address"] for threepid in account.on_server()["threepids"]] == [address]
-    assert terminal.shown.splitlines()[-1] == f"On the account of {account.user_id}: {address}"
-    assert mails.count(address) == 1
+    assert [threepid["address"] for threepid in account.on_server()["threepids"]] == [new.address]
+    assert terminal.shown.splitlines()[-1] == f"On the account of {account.user_id}: {new.address}"
+    assert mails.count(new.address) == 1
 
 
-def test_ctrl_c_logs_the_program_out(start: Callable[..., subprocess.Popen[str]], account: Account) -> None:
+def test_ctrl_c_logs_the_program_out(start_example: Start, account: Account) -> None:
     """Who thinks better of it leaves neither a change nor a device behind."""
     arguments = ("--homeserver", account.synapse.base_url)
-    program = start("deactivate.py", *arguments, lines=(account.name, account.password))
+    program = start_example("deactivate.py", *arguments, lines=(account.name, account.password))
     assert program.stdout is not None
     assert program.stdout.readline().endswith("Nobody can undo this, and nobody will ever have this user id again.\n")
     before = account.devices()
@@ -256,10 +225,8 @@ def test_ctrl_c_logs_the_program_out(start: Callable[..., subprocess.Popen[str]]
 def test_a_wrong_password_is_one_line(in_terminal: Open, account: Account) -> None:
     """Who cannot log in is told what the homeserver said."""
     terminal = in_terminal("deactivate.py", "--homeserver", account.synapse.base_url)
-    terminal.wait_for("User name: ")
-    terminal.type(account.name)
-    terminal.wait_for("Password: ")
-    terminal.type("a wrong guess")
+    terminal.answer("User name: ", account.name)
+    terminal.answer("Password: ", "a wrong guess")
 
     assert terminal.wait_for_end() == 1
     assert terminal.shown.splitlines()[-1] == "deactivate.py: 403 M_FORBIDDEN: Invalid username or password"

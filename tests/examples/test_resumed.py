@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.accounts import Person, new_token, owner_of_address, uses_of
+from support.programs import Run, Start
 from throwaway_services import MailServer
 from throwaway_synapse import Synapse
 
@@ -21,60 +21,48 @@ from throwaway_synapse import Synapse
     ],
 )
 def test_stopped_and_run_again(
-    start: Callable[..., subprocess.Popen[str]],
-    run: Callable[..., subprocess.CompletedProcess[str]],
+    start_example: Start,
+    run_example: Run,
     synapse: Synapse,
     mails: MailServer,
-    new_token: Callable[[int], str],
-    uses_of: Callable[[str], tuple[int, int]],
-    name: str,
-    address: str,
+    new: Person,
     tmp_path: Path,
     stop: signal.Signals,
     status: int,
     said: str,
 ) -> None:
     """The second process asks nothing, and finishes in the same session: with one mail and a token for one session."""
-    file, token = tmp_path / "sign_up.json", new_token(1)
+    file, token = tmp_path / "sign_up.json", new_token(synapse, 1)
     command = ("register_resumed.py", "--homeserver", synapse.base_url, "--state", str(file))
-    first = start(*command, lines=(name, "secret password", address, token))
+    first = start_example(*command, lines=(new.name, "secret password", new.address, token))
     assert first.stdout is not None
     while "Waiting for you" not in (line := first.stdout.readline()):
         assert line
     first.send_signal(stop)
     _, errors = first.communicate()
     kept = json.loads(file.read_text())
-    held = uses_of(token)
+    held = uses_of(synapse, token)
 
-    mails.open_link(address)
-    second = run(*command)
+    mails.open_link(new.address)
+    second = run_example(*command)
 
     assert (first.returncode, errors) == (status, said)
     assert (second.returncode, second.stderr) == (0, "")
-    assert second.stdout.splitlines()[-1] == f"@{name}:{synapse.server_name}"
-    assert synapse.admin("GET", f"/_synapse/admin/v1/threepid/email/users/{address}")["user_id"] == (
-        f"@{name}:{synapse.server_name}"
-    )
-    assert synapse.can_log_in(name, "secret password")
+    assert second.stdout.splitlines()[-1] == new.user_id
+    assert owner_of_address(synapse, new.address) == new.user_id
+    assert synapse.can_log_in(new.name, "secret password")
     assert held == (0, 1)
-    assert uses_of(token) == (1, 0)
-    assert mails.count(address) == 1
+    assert uses_of(synapse, token) == (1, 0)
+    assert mails.count(new.address) == 1
     assert kept["auth"]["email_sid"]
     assert not file.exists()
 
 
-def test_the_file_is_for_its_owner(
-    start: Callable[..., subprocess.Popen[str]],
-    synapse: Synapse,
-    new_token: Callable[[int], str],
-    name: str,
-    address: str,
-    tmp_path: Path,
-) -> None:
+def test_the_file_is_for_its_owner(start_example: Start, synapse: Synapse, new: Person, tmp_path: Path) -> None:
     """While the sign-up waits, its file is the only one, and nobody else can read it."""
     command = ("register_resumed.py", "--homeserver", synapse.base_url, "--state", str(tmp_path / "kept" / "state"))
     (tmp_path / "kept").mkdir()
-    program = start(*command, lines=(name, "secret password", address, new_token(1)))
+    program = start_example(*command, lines=(new.name, "secret password", new.address, new_token(synapse, 1)))
     assert program.stdout is not None
     while "Waiting for you" not in (line := program.stdout.readline()):
         assert line

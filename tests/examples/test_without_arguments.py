@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import socket
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from support.programs import Run
 
 KEY = r"[A-Za-z0-9+/]{43}"
 ALICE = "@alice:throwaway.localhost"
@@ -68,17 +68,12 @@ FLEET = "register_fleet.py"
 
 
 @pytest.mark.parametrize("example", [*sorted(SAYS.keys() - {FLEET}), pytest.param(FLEET, marks=pytest.mark.slow)])
-def test_an_example(
-    run: Callable[..., subprocess.CompletedProcess[str]],
-    folder: Path,
-    example: str,
-    sized: Callable[[int, int], int],
-) -> None:
+def test_an_example(run_example: Run, example_folder: Path, example: str, sized: Callable[[int, int], int]) -> None:
     """What it says last is what Synapse says, and then that and its folder are gone."""
     accounts = sized(16, 100)
     fewer = ["--accounts", str(accounts)] if example == FLEET and accounts != 100 else []
 
-    ended = run(example, *fewer)
+    ended = run_example(example, *fewer)
 
     started, listens, *said = ended.stdout.splitlines()
     lines = [line for line in ended.stderr.splitlines() if line.strip()]
@@ -89,4 +84,4 @@ def test_an_example(
     url = urlsplit(listens.removeprefix("Synapse listens at "))
     with socket.socket() as probe:
         assert probe.connect_ex((url.hostname, url.port)) != 0
-    assert list(folder.iterdir()) == []
+    assert list(example_folder.iterdir()) == []

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pytest
+from support.clocks import TurnedClock
 from throwaway_synapse import TERMS, TOKEN, Synapse, throwaway_synapse
 
 from interactive_auth import Homeserver, RetryPolicy
 from interactive_auth._engine.handover import Handover
 
-from ..servers.conftest import TurnedClock
 from .kinds import Act, allowed_waits
 from .proxy import Exchange, Proxy, faulty_proxy
 
@@ -79,14 +79,6 @@ class Ledger:
         longest = max(sum(attempt.waits) + attempt.seconds for attempt in self.attempts)
         print(f"{len(self.attempts)} attempts, {len(exchanges)} exchanges, {faults} faults ({share:.1%})")
         print(f"the longest attempt took {longest:.1f} seconds, waits included; {dict(sorted(kinds.items()))}")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _without_proxy() -> Iterator[None]:
-    """Let no proxy of the environment come between."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("no_proxy", "127.0.0.1")
-        yield
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import random
-import secrets
 import signal
 import subprocess
 import sys
@@ -21,7 +20,8 @@ from typing import Any
 
 import pytest
 import requests
-from throwaway_services import MailServer, mail_server
+from support.accounts import Person, addresses_of, new_token, owner, uses_of
+from throwaway_services import MailServer
 from throwaway_synapse import TERMS, TOKEN, Synapse, email, throwaway_synapse
 
 from interactive_auth import Homeserver, InteractiveAuth
@@ -38,22 +38,20 @@ class Registration:
     """One registration, by however many runs of the program; what is left of it is on the disk and on the server."""
 
     def __init__(self, synapse: Synapse, mails: MailServer, folder: Path) -> None:
-        self.name = f"user{secrets.token_hex(6)}"
-        self.address = f"{self.name}@example.org"
-        self.token = secrets.token_hex(8)
-        self.folder = folder / self.name
+        self.new = Person()
+        self.token = new_token(synapse)
+        self.folder = folder / self.new.name
         self.folder.mkdir(parents=True)
         self._synapse = synapse
         self._mails = mails
-        synapse.add_registration_token(self.token, uses_allowed=1)
 
     def start(self, kill_at: int = 0, wait_in: str | None = None) -> subprocess.Popen[str]:
         """Start the program."""
         settings = {
             "base_url": self._synapse.base_url,
-            "username": self.name,
+            "username": self.new.name,
             "token": self.token,
-            "address": self.address,
+            "address": self.new.address,
             "folder": str(self.folder),
             "kill_at": kill_at,
             "wait_in": wait_in,
@@ -86,7 +84,7 @@ class Registration:
                     gone.wait(0.01)
                     continue
                 opened += 1
-                open_link(self._mails.wait_for_link(self.address, opened))
+                open_link(self._mails.wait_for_link(self.new.address, opened))
                 self.go_on()
 
         with ThreadPoolExecutor(1) as executor:
@@ -103,7 +101,7 @@ class Registration:
 
     def mails(self) -> int:
         """Return how many mails have come."""
-        return self._mails.count(self.address)
+        return self._mails.count(self.new.address)
 
     def log(self) -> list[dict[str, Any]]:
         """Return what the program has done, in all of its runs."""
@@ -131,14 +129,10 @@ class Registration:
         synapse, log = self._synapse, self.log()
         story = "\n".join(map(str, log))
         account = json.loads((self.folder / "account").read_text())
-        user_id = f"@{self.name}:{synapse.server_name}"
-        path = "/_matrix/client/v3/account/"
-        assert synapse.call("GET", f"{path}whoami", access_token=account["access_token"])["user_id"] == user_id
-        threepids = synapse.call("GET", f"{path}3pid", access_token=account["access_token"])["threepids"]
-        assert [threepid["address"] for threepid in threepids] == [self.address]
-        assert synapse.admin("GET", f"/_synapse/admin/v2/users?name={self.name}")["total"] == 1
-        uses = synapse.admin("GET", f"/_synapse/admin/v1/registration_tokens/{self.token}")
-        assert (uses["completed"], uses["pending"]) == (1, 0)
+        assert owner(synapse, account) == self.new.user_id
+        assert addresses_of(synapse, self.new.user_id) == {("email", self.new.address)}
+        assert synapse.admin("GET", f"/_synapse/admin/v2/users?name={self.new.name}")["total"] == 1
+        assert uses_of(synapse, self.token) == (1, 0)
         named = [entry["session"] for entry in log if "asked" in entry]
         assert named.count(None) in without_session, story
         assert len(set(named) - {None}) == 1, story
@@ -154,13 +148,6 @@ def open_link(link: str) -> None:
             response.raise_for_status()
             return
         time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def mails() -> Iterator[MailServer]:
-    """Run the mail server that the homeserver sends by."""
-    with mail_server(MailServer()) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -288,7 +275,7 @@ def test_another_mail_after_a_crash(synapse: Synapse, register: Callable[[], Reg
     state = json.loads((registration.folder / "state").read_text())
 
     with Homeserver(synapse.base_url) as homeserver:
-        request = homeserver.register(registration.name, "a password")
+        request = homeserver.register(registration.new.name, "a password")
         auth = InteractiveAuth(
             request,
             lambda stage: None,

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from support.accounts import owner
 from throwaway_synapse import OPEN, TERMS, Synapse, throwaway_synapse
 
 from interactive_auth import Homeserver, handlers
@@ -37,8 +38,6 @@ def test_registration(synapse: Synapse, draw: random.Random) -> None:
         proxy.follow(lambda: next(faults, None))
         account = homeserver.register("alice", "a password").authenticate(stages)
 
-    path = "/_matrix/client/v3/account/whoami"
-    assert synapse.call("GET", path, access_token=account["access_token"])["user_id"] == account["user_id"]
-    assert account["user_id"] == f"@alice:{synapse.server_name}"
+    assert owner(synapse, account) == account["user_id"] == f"@alice:{synapse.server_name}"
     assert [exchange.status for exchange in proxy.exchanges] == [401, 401, None, 400, 200]
     assert len({exchange.session for exchange in proxy.exchanges[1:]}) == 1

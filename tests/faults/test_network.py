@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.accounts import Account, owner, uses_of
+from support.keys import make_keys
 from throwaway_synapse import Synapse
 
 from interactive_auth import Homeserver, handlers
 
-from ..endpoints.account import Account
-from ..endpoints.keys import make_keys
 from .kinds import FAULTS, Plan
 
 if TYPE_CHECKING:
@@ -50,10 +50,9 @@ def test_registrations(
     ledger.assert_within_policy()
     user_ids = [f"@{name}:{synapse.server_name}" for name in names]
     assert [account["user_id"] for account in accounts] == user_ids
-    assert [whoami(synapse, account["access_token"]) for account in accounts] == user_ids
+    assert [owner(synapse, account) for account in accounts] == user_ids
     assert count_accounts(synapse) - before == len(names)
-    uses = synapse.admin("GET", f"/_synapse/admin/v1/registration_tokens/{TOKEN}")
-    assert (uses["completed"], uses["pending"]) == (len(names), 0)
+    assert uses_of(synapse, TOKEN) == (len(names), 0)
     for attempt in ledger.attempts:
         assert len({exchange.session for exchange in attempt.exchanges} - {None}) == 1, attempt
     assert len({exchange.fault for exchange in proxy.exchanges}) >= sized(5, len(FAULTS) + 1)
@@ -70,7 +69,7 @@ def test_rounds(
 ) -> None:
     """Each round deletes the device, publishes the keys and changes the password that it was told to, and no more."""
     made = synapse.add_user("alice", "password 0")
-    alice = Account(synapse, homeserver, "alice", made["user_id"], made["device_id"])
+    alice = Account(synapse, homeserver, "alice", "password 0", made["user_id"], made["device_id"])
     homeserver.access_token = made["access_token"]
     homeserver.upload_cross_signing_keys(**make_keys(alice.user_id)).authenticate({})  # others need the password
     proxy.follow(Plan(draw, SHARE, 3))
@@ -103,12 +102,6 @@ def count_accounts(synapse: Synapse) -> int:
     """Return how many accounts the server has."""
     total: int = synapse.admin("GET", "/_synapse/admin/v2/users?limit=1")["total"]
     return total
-
-
-def whoami(synapse: Synapse, access_token: str) -> str:
-    """Return whose access token it is, asked past the proxy."""
-    user_id: str = synapse.call("GET", "/_matrix/client/v3/account/whoami", access_token=access_token)["user_id"]
-    return user_id
 
 
 def published(account: Account) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.accounts import owner, uses_of
+from support.clocks import TurnedClock
 from throwaway_synapse import Synapse
 
 from interactive_auth import DoRequest, Homeserver, HomeserverConnectionError, InteractiveAuth, MatrixError, Stage
@@ -15,7 +17,6 @@ from interactive_auth import DoRequest, Homeserver, HomeserverConnectionError, I
 from .kinds import FAULTS, Act
 
 if TYPE_CHECKING:
-    from ..servers.conftest import TurnedClock
     from .proxy import Proxy
 
 TOKEN = "the-registration-token"
@@ -59,13 +60,10 @@ def test_each_kind(
             proxy.note_refusal()
         assert [exchange.fault for exchange in proxy.exchanges] == [None] * BEFORE + [fault] * TIMES
         account = auth.attempt_auth()
-        path = "/_matrix/client/v3/account/whoami"
-        assert synapse.call("GET", path, access_token=account["access_token"])["user_id"] == account["user_id"]
-        assert account["user_id"] == f"@{name}:{synapse.server_name}"
+        assert owner(synapse, account) == account["user_id"] == f"@{name}:{synapse.server_name}"
         assert asked.types == ["m.login.registration_token", "m.login.terms"]
         assert len({exchange.session for exchange in proxy.exchanges} - {None}) == 1
-    uses = synapse.admin("GET", f"/_synapse/admin/v1/registration_tokens/{TOKEN}")
-    assert (uses["completed"], uses["pending"]) == (len(TROUBLE), 0)
+    assert uses_of(synapse, TOKEN) == (len(TROUBLE), 0)
 
 
 class Asked:

@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def jupyter_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Give Jupyter and its kernels a home of their own, and let no proxy come between them and this machine."""
+    """Give Jupyter and its kernels a home of their own."""
     home = tmp_path_factory.mktemp("jupyter")
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("JUPYTER", "IPYTHON"))]:
@@ -20,5 +20,4 @@ def jupyter_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.setenv(name, str(home / name.lower()))
         patch.setenv("JUPYTERLAB_SETTINGS_DIR", str(home / "settings"))
         patch.setenv("JUPYTERLAB_WORKSPACES_DIR", str(home / "workspaces"))
-        patch.setenv("no_proxy", "127.0.0.1")
         yield home

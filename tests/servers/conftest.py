@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from support.wire import Reply, Sent, Wire, serve
 
 from interactive_auth._engine.handover import Bell, Clock, Handover
 
 from .recorded import SID
-from .wire import Reply, Sent, Wire, serve
 
 
 class TurnedClock(Clock):

@@ -6,6 +6,8 @@ key/device_signing.rs), as of 2026; it was not run.
 
 from __future__ import annotations
 
+from support.wire import Reply
+
 from interactive_auth import MatrixError, StageFailedError
 
 from .recorded import (
@@ -30,7 +32,6 @@ from .recorded import (
     typed,
     upload_keys,
 )
-from .wire import Reply
 
 _CHALLENGE = challenge(params=None)
 #: /account/password: the refusal of an answer is another first challenge.

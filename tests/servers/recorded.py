@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from interactive_auth import Homeserver, InteractiveAuthError, UIARequest
+from support.wire import Reply
 
-from .wire import Reply
+from interactive_auth import Homeserver, InteractiveAuthError, UIARequest
 
 #: Stands among the auth dicts sent for a request whose body had no ``auth`` at all.
 ABSENT = "absent"

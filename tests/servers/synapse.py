@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from support.wire import Reply
+
 from interactive_auth import MatrixError, NoAuthFlowFoundError
 
 from .recorded import (
@@ -24,7 +26,6 @@ from .recorded import (
     register,
     typed,
 )
-from .wire import Reply
 
 _CHALLENGE = challenge()
 _PENDING = {"errcode": "M_UNAUTHORIZED", "error": "Unable to get validated threepid"}

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
+from support.wire import Reply, Wire
 
 from interactive_auth import Homeserver, InteractiveAuthError, Stage, StartAuthStage
 
 from . import conduwuit, continuwuity, dendrite, palpo, synapse, tuwunel
 from .conftest import TurnedClock
 from .recorded import ABSENT, CLIENT_SECRET, Auth, Row
-from .wire import Reply, Wire
 
 TABLES = {
     "dendrite": dendrite.ROWS,

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.wire import Reply, Wire
 
 from interactive_auth import Homeserver, handlers
 
 from .recorded import REGISTERED, challenge, typed
-from .wire import Reply, Wire
 
 _URL = "https://example.org/privacy"
 _DOCUMENT = {"name": "Privacy Policy", "url": _URL}

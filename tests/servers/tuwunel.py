@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from support.wire import Reply
+
 from interactive_auth import MatrixError, NoAuthFlowFoundError
 
 from .recorded import (
@@ -25,7 +27,6 @@ from .recorded import (
     typed,
     upload_keys,
 )
-from .wire import Reply
 
 _CHALLENGE = challenge()
 _LOST = error(403, "M_FORBIDDEN", "UIAA session does not exist.")

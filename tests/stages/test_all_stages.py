@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
+from support.accounts import Connect, Person, Watched, account_of, addresses_of, new_token, owner
 from throwaway_services import MailServer, SmsGateway
 from throwaway_synapse import SERVER_NAME, TERMS, TOKEN, Config, Synapse, throwaway_synapse
 
-from interactive_auth import Homeserver, InteractiveAuth, NoAuthFlowFoundError, Stage, StartAuthStage, handlers
+from interactive_auth import InteractiveAuth, NoAuthFlowFoundError, Stage, StartAuthStage, handlers
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FLOW = (
@@ -23,8 +23,6 @@ FLOW = (
     "m.login.msisdn",
     "m.login.email.identity",
 )
-
-Connect = Callable[..., Homeserver]
 
 
 @pytest.fixture(scope="module")
@@ -36,77 +34,58 @@ def strict_server(captcha_config: Config, mails: MailServer, texts: SmsGateway) 
 
 
 @pytest.fixture
-def inputs(address: str, number: str) -> Any:
-    return {"email_address": address, "phone_country": "GB", "phone_number": number}
+def inputs(new: Person) -> Any:
+    return {"email_address": new.address, "phone_country": "GB", "phone_number": new.number}
 
 
 @pytest.fixture
 def right_answers(
     strict_server: Synapse,
-    homeserver_at: Connect,
+    connect: Connect,
     captcha_response: str,
-    mails: MailServer,
+    open_link: Callable[..., None],
     texts: SmsGateway,
-    web: requests.Session,
-    new_token: Callable[[Synapse], str],
-    address: str,
-    international: str,
+    new: Person,
 ) -> dict[str, StartAuthStage]:
     """What a person who makes no mistakes answers."""
-
-    def open_link() -> None:
-        web.get(mails.wait_for_link(address), timeout=30).raise_for_status()
-
     return {
         "m.login.registration_token": handlers.registration_token(new_token(strict_server)),
         "m.login.recaptcha": handlers.recaptcha(lambda site_key: captcha_response),
         "m.login.terms": handlers.terms(lambda policies: True),
-        "m.login.msisdn": handlers.msisdn(lambda: texts.wait(international), homeserver_at(strict_server)),
+        "m.login.msisdn": handlers.msisdn(lambda: texts.wait(new.international), connect(strict_server.base_url)),
         "m.login.email.identity": handlers.email(open_link),
     }
 
 
 def test_all_stages_in_one_flow_each_asked_once_and_in_order(
     strict_server: Synapse,
-    homeserver_at: Connect,
+    connect: Connect,
     right_answers: dict[str, StartAuthStage],
-    watched: Callable[[Mapping[str, StartAuthStage]], dict[str, StartAuthStage]],
-    seen: list[Stage],
-    owner: Callable[[Synapse, Mapping[str, Any]], str],
-    account_of: Callable[[Synapse, str], dict[str, Any]],
-    addresses_of: Callable[[Synapse, str], set[tuple[str, str]]],
+    watched: Watched,
     inputs: Any,
-    address: str,
-    international: str,
-    name: str,
-    password: str,
-    user_id: str,
+    new: Person,
 ) -> None:
     """Each stage is asked for once, in the server's order, and the account has all that was given."""
-    request = homeserver_at(strict_server).register(name, password)
+    request = connect(strict_server.base_url).register(new.name, new.password)
 
     account = request.authenticate(watched(right_answers), inputs=inputs, poll_interval=0.1, poll_timeout=20.0)
 
-    assert owner(strict_server, account) == user_id
-    assert addresses_of(strict_server, user_id) == {("email", address), ("msisdn", international)}
-    assert account_of(strict_server, user_id)["consent_version"] == "1.0"
-    assert tuple(stage.type for stage in seen) == FLOW
-    assert [stage.flow for stage in seen] == [FLOW] * 5
-    assert [set(stage.completed) for stage in seen] == [set(FLOW[:count]) for count in range(5)]
-    assert len({stage.session for stage in seen}) == 1
+    assert owner(strict_server, account) == new.user_id
+    assert addresses_of(strict_server, new.user_id) == {("email", new.address), ("msisdn", new.international)}
+    assert account_of(strict_server, new.user_id)["consent_version"] == "1.0"
+    assert tuple(stage.type for stage in watched.seen) == FLOW
+    assert [stage.flow for stage in watched.seen] == [FLOW] * 5
+    assert [set(stage.completed) for stage in watched.seen] == [set(FLOW[:count]) for count in range(5)]
+    assert len({stage.session for stage in watched.seen}) == 1
 
 
 def test_wrong_answer_to_each_stage_leads_back_to_that_stage_alone(
     strict_server: Synapse,
-    homeserver_at: Connect,
+    connect: Connect,
     right_answers: dict[str, StartAuthStage],
-    seen: list[Stage],
-    watched: Callable[[Mapping[str, StartAuthStage]], dict[str, StartAuthStage]],
-    owner: Callable[[Synapse, Mapping[str, Any]], str],
+    watched: Watched,
     inputs: Any,
-    name: str,
-    password: str,
-    user_id: str,
+    new: Person,
 ) -> None:
     """Every stage but the terms, which cannot be answered wrongly, is asked again after an error, and only that."""
     wrong: dict[str, Mapping[str, Any]] = {
@@ -120,14 +99,14 @@ def test_wrong_answer_to_each_stage_leads_back_to_that_stage_alone(
         mistake = wrong.pop(stage.type, None)
         return right_answers[stage.type](stage) if mistake is None else {"type": stage.type, **mistake}
 
-    request = homeserver_at(strict_server).register(name, password)
+    request = connect(strict_server.base_url).register(new.name, new.password)
 
     account = request.authenticate(
         watched(dict.fromkeys(FLOW, err_first)), inputs=inputs, poll_interval=0.1, poll_timeout=20.0
     )
 
-    assert owner(strict_server, account) == user_id
-    told = [(stage.type, stage.attempt, stage.error and stage.error.errcode) for stage in seen]
+    assert owner(strict_server, account) == new.user_id
+    told = [(stage.type, stage.attempt, stage.error and stage.error.errcode) for stage in watched.seen]
     assert told == [
         ("m.login.registration_token", 1, None),
         ("m.login.registration_token", 2, "M_UNAUTHORIZED"),
@@ -143,21 +122,17 @@ def test_wrong_answer_to_each_stage_leads_back_to_that_stage_alone(
 
 def test_stage_without_a_callback_is_noticed_before_anybody_is_asked(
     strict_server: Synapse,
-    homeserver_at: Connect,
+    connect: Connect,
     right_answers: dict[str, StartAuthStage],
-    watched: Callable[[Mapping[str, StartAuthStage]], dict[str, StartAuthStage]],
-    seen: list[Stage],
+    watched: Watched,
     mails: MailServer,
     texts: SmsGateway,
     inputs: Any,
-    address: str,
-    international: str,
-    name: str,
-    password: str,
+    new: Person,
 ) -> None:
     """A mapping that lacks one of the stages is refused with the stage's name: nobody is asked, nothing is sent."""
     del right_answers["m.login.terms"]
-    request = homeserver_at(strict_server).register(name, password)
+    request = connect(strict_server.base_url).register(new.name, new.password)
     auth = InteractiveAuth(
         request,
         watched(right_answers),
@@ -169,8 +144,8 @@ def test_stage_without_a_callback_is_noticed_before_anybody_is_asked(
     with pytest.raises(NoAuthFlowFoundError, match=r"m\.login\.terms"):
         auth.attempt_auth()
 
-    assert seen == []
-    assert (mails.count(address), texts.count(international)) == (0, 0)
+    assert watched.seen == []
+    assert (mails.count(new.address), texts.count(new.international)) == (0, 0)
 
 
 def test_example_registers_through_all_stages() -> None:

@@ -2,49 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from throwaway_synapse import TERMS, TOKEN, Synapse, throwaway_synapse
+from support.accounts import Connect, Person, account_of, devices_of, exists, new_token, owner, uses_of
+from throwaway_synapse import Synapse
 
-from interactive_auth import AuthCancelledError, Homeserver, InteractiveAuth, StageFailedError, console
+from interactive_auth import AuthCancelledError, InteractiveAuth, StageFailedError, console
 
-Connect = Callable[..., Homeserver]
-Owner = Callable[[Synapse, Mapping[str, Any]], str]
 Answer = Callable[..., list[str]]
-Devices = Callable[[Synapse, Mapping[str, Any]], list[str]]
-
-
-@pytest.fixture(scope="module")
-def token_and_terms_server() -> Iterator[Synapse]:
-    with throwaway_synapse(TOKEN, TERMS) as running:
-        yield running
 
 
 def test_token_and_terms(
-    token_and_terms_server: Synapse,
-    homeserver_at: Connect,
-    answer: Answer,
-    capsys: pytest.CaptureFixture[str],
-    owner: Owner,
-    account_of: Callable[[Synapse, str], dict[str, Any]],
-    new_token: Callable[[Synapse], str],
-    uses_of: Callable[[Synapse, str], int],
-    name: str,
-    password: str,
-    user_id: str,
+    token_and_terms_server: Synapse, connect: Connect, answer: Answer, capsys: pytest.CaptureFixture[str], new: Person
 ) -> None:
     """The person reads the steps, why a token was wrong, and the policy's address on a line of its own."""
-    homeserver = homeserver_at(token_and_terms_server)
+    homeserver = connect(token_and_terms_server.base_url)
     token = new_token(token_and_terms_server)
     prompts = answer("no-such-token", token, "y")
 
-    account = homeserver.register(name, password).authenticate(console.handlers(homeserver))
+    account = homeserver.register(new.name, new.password).authenticate(console.handlers(homeserver))
 
-    assert owner(token_and_terms_server, account) == user_id
-    assert uses_of(token_and_terms_server, token) == 1
-    assert account_of(token_and_terms_server, user_id)["consent_version"] == "1.0"
+    assert owner(token_and_terms_server, account) == new.user_id
+    assert uses_of(token_and_terms_server, token) == (1, 0)
+    assert account_of(token_and_terms_server, new.user_id)["consent_version"] == "1.0"
     assert prompts == ["[Registration token: ]", "[Registration token: ]", "Do you accept? (y/N) "]
     assert capsys.readouterr().out.splitlines() == [
         "Step 1 of 3: registration token",
@@ -56,43 +38,29 @@ def test_token_and_terms(
     ]
 
 
-def test_declined_terms_end_the_attempt(
-    terms_server: Synapse,
-    homeserver_at: Connect,
-    answer: Answer,
-    name: str,
-    password: str,
-    exists: Callable[[Synapse, str], bool],
-    user_id: str,
-) -> None:
+def test_declined_terms_end_the_attempt(terms_server: Synapse, connect: Connect, answer: Answer, new: Person) -> None:
     """Enter alone does not accept the terms: the attempt is over, and nobody was registered."""
-    homeserver = homeserver_at(terms_server)
+    homeserver = connect(terms_server.base_url)
     prompts = answer("")
 
     with pytest.raises(AuthCancelledError):
-        homeserver.register(name, password).authenticate(console.handlers(homeserver))
+        homeserver.register(new.name, new.password).authenticate(console.handlers(homeserver))
 
     assert prompts == ["Do you accept? (y/N) "]
-    assert not exists(terms_server, user_id)
+    assert not exists(terms_server, new.user_id)
 
 
 def test_password_wrong_then_right(
-    open_server: Synapse,
-    homeserver_at: Connect,
-    answer: Answer,
-    capsys: pytest.CaptureFixture[str],
-    devices_of: Devices,
-    name: str,
-    password: str,
+    open_server: Synapse, connect: Connect, answer: Answer, capsys: pytest.CaptureFixture[str], new: Person
 ) -> None:
     """The password is asked for without an echo, again after a wrong one, and what it was for is done."""
-    account = open_server.add_user(name, password)
-    homeserver = homeserver_at(open_server, account["access_token"])
-    prompts = answer("a-wrong-password", password)
+    account = open_server.add_user(new.name, new.password)
+    homeserver = connect(open_server.base_url, access_token=account["access_token"])
+    prompts = answer("a-wrong-password", new.password)
 
-    homeserver.delete_device(account["device_id"]).authenticate(console.handlers(homeserver, user=name))
+    homeserver.delete_device(account["device_id"]).authenticate(console.handlers(homeserver, user=new.name))
 
-    assert devices_of(open_server, account) == []
+    assert devices_of(open_server, account["user_id"]) == []
     assert prompts == ["[Password: ]", "[Password: ]"]
     printed = capsys.readouterr()
     assert printed.out.splitlines() == [
@@ -104,33 +72,33 @@ def test_password_wrong_then_right(
 
 
 def test_password_of_a_user_who_is_asked_for(
-    open_server: Synapse, homeserver_at: Connect, answer: Answer, devices_of: Devices, name: str, password: str
+    open_server: Synapse, connect: Connect, answer: Answer, new: Person
 ) -> None:
     """Without a user name it is asked for first, and again if the line is empty."""
-    account = open_server.add_user(name, password)
-    homeserver = homeserver_at(open_server, account["access_token"])
-    prompts = answer("", f" {name} ", password)
+    account = open_server.add_user(new.name, new.password)
+    homeserver = connect(open_server.base_url, access_token=account["access_token"])
+    prompts = answer("", f" {new.name} ", new.password)
 
     homeserver.delete_device(account["device_id"]).authenticate(console.handlers(homeserver))
 
-    assert devices_of(open_server, account) == []
+    assert devices_of(open_server, account["user_id"]) == []
     assert prompts == ["User name: ", "User name: ", "[Password: ]"]
 
 
 def test_three_wrong_passwords_fail_the_stage(
-    open_server: Synapse, homeserver_at: Connect, answer: Answer, devices_of: Devices, name: str, password: str
+    open_server: Synapse, connect: Connect, answer: Answer, new: Person
 ) -> None:
     """The person is asked as often as max_attempts says, and the device stays."""
-    account = open_server.add_user(name, password)
-    homeserver = homeserver_at(open_server, account["access_token"])
+    account = open_server.add_user(new.name, new.password)
+    homeserver = connect(open_server.base_url, access_token=account["access_token"])
     prompts = answer("one", "two", "three")
 
     with pytest.raises(StageFailedError) as caught:
-        homeserver.delete_device(account["device_id"]).authenticate(console.handlers(homeserver, user=name))
+        homeserver.delete_device(account["device_id"]).authenticate(console.handlers(homeserver, user=new.name))
 
     assert (caught.value.stage, caught.value.attempts) == ("m.login.password", 3)
     assert len(prompts) == 3
-    assert devices_of(open_server, account) == [account["device_id"]]
+    assert devices_of(open_server, account["user_id"]) == [account["device_id"]]
 
 
 @pytest.mark.parametrize(
@@ -141,18 +109,11 @@ def test_three_wrong_passwords_fail_the_stage(
     ],
 )
 def test_no_standard_input_at_a_hidden_prompt_ends_the_attempt_at_once(
-    error: Exception,
-    token_server: Synapse,
-    homeserver_at: Connect,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    password: str,
-    exists: Callable[[Synapse, str], bool],
-    user_id: str,
+    error: Exception, token_server: Synapse, connect: Connect, monkeypatch: pytest.MonkeyPatch, new: Person
 ) -> None:
     """Where nobody can be asked the first prompt is a RuntimeError that names it: nothing is submitted or awaited."""
-    homeserver = homeserver_at(token_server)
-    request = homeserver.register(name, password)
+    homeserver = connect(token_server.base_url)
+    request = homeserver.register(new.name, new.password)
     sent: list[object] = []
 
     def send(auth: dict[str, Any] | None) -> Mapping[str, Any]:
@@ -169,24 +130,17 @@ def test_no_standard_input_at_a_hidden_prompt_ends_the_attempt_at_once(
 
     assert not isinstance(caught.value, NotImplementedError)
     assert sent == [None]
-    assert not exists(token_server, user_id)
+    assert not exists(token_server, new.user_id)
 
 
 @pytest.mark.parametrize(
     "error", [pytest.param(EOFError(), id="closed"), pytest.param(NotImplementedError(), id="kernel")]
 )
 def test_no_standard_input_at_an_open_prompt_ends_the_attempt_at_once(
-    error: Exception,
-    terms_server: Synapse,
-    homeserver_at: Connect,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    password: str,
-    exists: Callable[[Synapse, str], bool],
-    user_id: str,
+    error: Exception, terms_server: Synapse, connect: Connect, monkeypatch: pytest.MonkeyPatch, new: Person
 ) -> None:
     """The same holds for what is asked by input(): no terms are accepted on behalf of nobody."""
-    homeserver = homeserver_at(terms_server)
+    homeserver = connect(terms_server.base_url)
 
     def fail(prompt: str) -> str:
         raise error
@@ -194,6 +148,6 @@ def test_no_standard_input_at_an_open_prompt_ends_the_attempt_at_once(
     monkeypatch.setattr("builtins.input", fail)
 
     with pytest.raises(RuntimeError, match=r"no standard input .*\(Do you accept"):
-        homeserver.register(name, password).authenticate(console.handlers(homeserver))
+        homeserver.register(new.name, new.password).authenticate(console.handlers(homeserver))
 
-    assert not exists(terms_server, user_id)
+    assert not exists(terms_server, new.user_id)

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
+from support.scripted import ScriptedServer, challenge
+from support.terminal import PACKAGES, Terminal
 
 from interactive_auth import AuthTimeoutError, AuthType, Homeserver, InteractiveAuth, MatrixError, console
-
-from ..terminal import PACKAGES, Terminal
 
 #: Two stages; the mail's link is opened between the second poll and the third, and the first one is Enter's.
 SIGN_UP = """
@@ -58,8 +58,7 @@ def updates(text: str) -> list[str]:
 def test_in_a_terminal(open_terminal: Callable[..., Terminal], columns: int) -> None:
     """Before the next step there is one line of the wait, nothing remains of longer ones, and it does not wrap."""
     terminal = open_terminal(SIGN_UP + RUN, columns=columns)
-    terminal.wait_for("again): ")
-    terminal.type("")
+    terminal.answer("again): ", "")
     terminal.wait_for("(y/N) ")
 
     assert terminal.screen[-3:] == [
@@ -78,8 +77,7 @@ def test_in_a_terminal(open_terminal: Callable[..., Terminal], columns: int) -> 
 def test_ctrl_c_in_a_terminal(open_terminal: Callable[..., Terminal]) -> None:
     """An interrupted wait leaves its line behind, and what is printed next stands on a line of its own."""
     terminal = open_terminal(SIGN_UP + RUN)
-    terminal.wait_for("again): ")
-    terminal.type("")
+    terminal.answer("again): ", "")
     terminal.wait_for("10 s left")
 
     terminal.interrupt()
@@ -182,44 +180,34 @@ def homeserver() -> Iterator[Homeserver]:
         yield made
 
 
-def challenge(stage: str) -> MatrixError:
-    """Make a 401 that asks for one stage."""
-    return MatrixError(401, {"session": "S1", "flows": [{"stages": [stage]}]})
+@pytest.fixture
+def server() -> ScriptedServer:
+    return ScriptedServer()
 
 
 def test_without_a_timeout(
-    homeserver: Homeserver, answer: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+    server: ScriptedServer, homeserver: Homeserver, answer: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where the wait has no end, the line says how long it has lasted so far."""
-    answers = [challenge(AuthType.SSO), challenge(AuthType.SSO)]
+    server.will(challenge([AuthType.SSO]), challenge([AuthType.SSO]), "done")
     answer("")
 
-    def send(auth: Any) -> str:
-        if answers:
-            raise answers.pop(0)
-        return "done"
-
     stages = console.handlers(homeserver)
-    assert InteractiveAuth(send, stages, poll_interval=1.1, poll_timeout=None).attempt_auth() == "done"
+    assert InteractiveAuth(server, stages, poll_interval=1.1, poll_timeout=None).attempt_auth() == "done"
 
     said = updates(capsys.readouterr().out)
     assert said == [f"single sign-on, {so_far} s so far: waiting for the page to be done" for so_far in (0, 1)]
 
 
 def test_before_another_try(
-    homeserver: Homeserver, answer: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+    server: ScriptedServer, homeserver: Homeserver, answer: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What the server has put off is a wait like any other, also if the stage is one that is answered."""
     limited = MatrixError(429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 1500})
-    answers = [challenge(AuthType.PASSWORD), limited]
+    server.will(challenge([AuthType.PASSWORD]), limited, "done")
     answer("a-password")
 
-    def send(auth: Any) -> str:
-        if answers:
-            raise answers.pop(0)
-        return "done"
-
-    assert InteractiveAuth(send, console.handlers(homeserver, user="alice")).attempt_auth() == "done"
+    assert InteractiveAuth(server, console.handlers(homeserver, user="alice")).attempt_auth() == "done"
 
     out = capsys.readouterr().out
     assert updates(out) == [f"password, {left} s left: waiting for the time to ask the server again" for left in (2, 1)]
@@ -228,18 +216,15 @@ def test_before_another_try(
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("I/O operation on closed file")])
 def test_terminal_that_was_closed(
-    error: Exception, homeserver: Homeserver, answer: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+    error: Exception,
+    server: ScriptedServer,
+    homeserver: Homeserver,
+    answer: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A wait goes on although nobody can see it any more."""
     answer("")
-    answers = [challenge(AuthType.SSO), challenge(AuthType.SSO)]
-    sent: list[Any] = []
-
-    def send(auth: Any) -> str:
-        sent.append(auth)
-        if answers:
-            raise answers.pop(0)
-        return "done"
+    server.will(challenge([AuthType.SSO]), challenge([AuthType.SSO]), "done")
 
     def closed(text: str, **options: Any) -> None:
         if text.startswith("\r"):
@@ -247,21 +232,19 @@ def test_terminal_that_was_closed(
 
     monkeypatch.setattr("builtins.print", closed)
 
-    assert InteractiveAuth(send, console.handlers(homeserver), poll_interval=0.01).attempt_auth() == "done"
-    assert len(sent) == 3
+    assert InteractiveAuth(server, console.handlers(homeserver), poll_interval=0.01).attempt_auth() == "done"
+    assert len(server.sent) == 3
 
 
 def test_stage_of_wide_letters(
-    homeserver: Homeserver, answer: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+    server: ScriptedServer, homeserver: Homeserver, answer: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Letters that are two columns wide cannot make the line wrap."""
     answer("")
-
-    def send(auth: Any) -> None:
-        raise challenge(80 * "\u8a3c")
+    server.then_always(challenge([80 * "\u8a3c"]))
 
     with pytest.raises(AuthTimeoutError):
-        InteractiveAuth(send, console.handlers(homeserver), poll_interval=0.01, poll_timeout=0.03).attempt_auth()
+        InteractiveAuth(server, console.handlers(homeserver), poll_interval=0.01, poll_timeout=0.03).attempt_auth()
 
     said = updates(capsys.readouterr().out)
     assert said

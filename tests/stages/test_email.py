@@ -7,86 +7,54 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-import requests
+from support.accounts import WAITING, Connect, Person, Watched, addresses_of, by_mail, give_address, owner
 from throwaway_services import MailServer
 from throwaway_synapse import Synapse
 
-from interactive_auth import AuthTimeoutError, Homeserver, InteractiveAuth, MatrixError, Stage, StartAuthStage, handlers
+from interactive_auth import AuthTimeoutError, InteractiveAuth, MatrixError, Stage, handlers
 
 EMAIL = "m.login.email.identity"
-#: Short intervals, and an end to waiting that is not minutes away.
-WAITING: Any = {"poll_interval": 0.1, "poll_timeout": 20.0}
-
-Connect = Callable[..., Homeserver]
-Watch = Callable[[Mapping[str, StartAuthStage]], dict[str, StartAuthStage]]
-Owner = Callable[[Synapse, Mapping[str, Any]], str]
-Addresses = Callable[[Synapse, str], set[tuple[str, str]]]
-
-
-@pytest.fixture
-def open_link(mails: MailServer, web: requests.Session, address: str) -> Callable[..., None]:
-    """Open the link in the mail that has arrived."""
-
-    def visit(number: int = 1) -> None:
-        web.get(mails.wait_for_link(address, number), timeout=30).raise_for_status()
-
-    return visit
 
 
 def test_email_polls_until_the_link_was_opened(
     email_server: Synapse,
-    homeserver_at: Connect,
-    watched: Watch,
-    seen: list[Stage],
-    owner: Owner,
-    addresses_of: Addresses,
+    connect: Connect,
+    mails: MailServer,
+    watched: Watched,
     open_link: Callable[..., None],
-    name: str,
-    password: str,
-    address: str,
-    user_id: str,
+    new: Person,
 ) -> None:
     """A poll before the link was opened asks nobody and counts no attempt; one after it makes the account."""
-    request = homeserver_at(email_server).register(name, password)
-    polls: list[str | None] = []
+    request = connect(email_server.base_url).register(new.name, new.password)
+    polls: list[tuple[Any, str | None]] = []
 
     def send(auth: dict[str, Any] | None) -> Mapping[str, Any]:
         try:
             return request(auth)
         except MatrixError as error:
             if auth is not None and auth.get("type") == EMAIL:
-                polls.append(error.errcode)
+                polls.append((auth["threepid_creds"], error.errcode))
                 open_link()
             raise
 
-    account = InteractiveAuth(
-        send,
-        watched({EMAIL: handlers.email()}),
-        inputs={"email_address": address},
-        request_email_token=request.request_email_token,
-        **WAITING,
-    ).attempt_auth()
+    auth = InteractiveAuth(send, watched({EMAIL: handlers.email()}), **by_mail(request, new.address), **WAITING)
 
-    assert owner(email_server, account) == user_id
-    assert addresses_of(email_server, user_id) == {("email", address)}
-    assert polls == ["M_UNAUTHORIZED"]
-    assert [(stage.attempt, stage.error) for stage in seen] == [(1, None)]
-    assert seen[0].email_sid
+    account = auth.attempt_auth()
+
+    assert owner(email_server, account) == new.user_id
+    assert addresses_of(email_server, new.user_id) == {("email", new.address)}
+    creds = {"sid": auth.get_email_sid(), "client_secret": auth.get_client_secret()}
+    assert polls == [(creds, "M_UNAUTHORIZED")]
+    assert [(stage.attempt, stage.error, stage.email_sid) for stage in watched.seen] == [(1, None, creds["sid"])]
+    assert creds["sid"]
+    assert mails.count(new.address) == 1
 
 
 def test_email_asks_for_the_address_and_again_if_the_server_refuses_it(
-    email_server: Synapse,
-    homeserver_at: Connect,
-    owner: Owner,
-    addresses_of: Addresses,
-    open_link: Callable[..., None],
-    name: str,
-    password: str,
-    address: str,
-    user_id: str,
+    email_server: Synapse, connect: Connect, open_link: Callable[..., None], new: Person
 ) -> None:
     """An address that the server refuses is asked for again, with the reason; the next one gets the mail."""
-    given = iter(["no address at all", address])
+    given = iter(["no address at all", new.address])
     asked: list[Stage] = []
 
     def ask_address(stage: Stage) -> str:
@@ -95,10 +63,10 @@ def test_email_asks_for_the_address_and_again_if_the_server_refuses_it(
 
     callbacks = {EMAIL: handlers.email(open_link, ask_address=ask_address)}
 
-    account = homeserver_at(email_server).register(name, password).authenticate(callbacks, **WAITING)
+    account = connect(email_server.base_url).register(new.name, new.password).authenticate(callbacks, **WAITING)
 
-    assert owner(email_server, account) == user_id
-    assert addresses_of(email_server, user_id) == {("email", address)}
+    assert owner(email_server, account) == new.user_id
+    assert addresses_of(email_server, new.user_id) == {("email", new.address)}
     assert [stage.attempt for stage in asked] == [1, 2]
     assert asked[0].error is None
     assert asked[1].error is not None
@@ -106,18 +74,10 @@ def test_email_asks_for_the_address_and_again_if_the_server_refuses_it(
 
 
 def test_email_is_sent_again_on_request(
-    email_server: Synapse,
-    homeserver_at: Connect,
-    mails: MailServer,
-    owner: Owner,
-    open_link: Callable[..., None],
-    name: str,
-    password: str,
-    address: str,
-    user_id: str,
+    email_server: Synapse, connect: Connect, mails: MailServer, open_link: Callable[..., None], new: Person
 ) -> None:
     """Each request of a mail raises send_attempt, keeps the sid, and a second mail arrives, whose link is good."""
-    request = homeserver_at(email_server).register(name, password)
+    request = connect(email_server.base_url).register(new.name, new.password)
     assert request.request_email_token is not None
     send_mail = request.request_email_token
     sent: list[tuple[int, str]] = []
@@ -134,30 +94,21 @@ def test_email_is_sent_again_on_request(
     auth = InteractiveAuth(
         request,
         {EMAIL: handlers.email(ask_again)},
-        inputs={"email_address": address},
+        inputs={"email_address": new.address},
         request_email_token=request_email_token,
         **WAITING,
     )
 
     account = auth.attempt_auth()
 
-    assert owner(email_server, account) == user_id
+    assert owner(email_server, account) == new.user_id
     assert [send_attempt for send_attempt, _ in sent] == [1, 2]
     assert {sid for _, sid in sent} == {auth.get_email_sid()}
-    assert mails.count(address) == 2
+    assert mails.count(new.address) == 2
 
 
 def test_wrong_sid_that_a_callback_submits_is_a_rejection(
-    email_server: Synapse,
-    homeserver_at: Connect,
-    watched: Watch,
-    seen: list[Stage],
-    owner: Owner,
-    open_link: Callable[..., None],
-    name: str,
-    password: str,
-    address: str,
-    user_id: str,
+    email_server: Synapse, connect: Connect, watched: Watched, open_link: Callable[..., None], new: Person
 ) -> None:
     """A dict with an unknown sid brings the stage back with its error, although the same answer to a poll does not."""
 
@@ -169,53 +120,46 @@ def test_wrong_sid_that_a_callback_submits_is_a_rejection(
         return None
 
     account = (
-        homeserver_at(email_server)
-        .register(name, password)
-        .authenticate(watched({EMAIL: submit_wrong_sid}), inputs={"email_address": address}, **WAITING)
+        connect(email_server.base_url)
+        .register(new.name, new.password)
+        .authenticate(watched({EMAIL: submit_wrong_sid}), inputs={"email_address": new.address}, **WAITING)
     )
 
-    assert owner(email_server, account) == user_id
-    assert [(stage.type, stage.attempt) for stage in seen] == [(EMAIL, 1), (EMAIL, 2)]
-    assert seen[1].error is not None
-    assert (seen[1].error.errcode, seen[1].error.error) == ("M_UNAUTHORIZED", "Unable to get validated threepid")
+    assert owner(email_server, account) == new.user_id
+    assert [(stage.type, stage.attempt) for stage in watched.seen] == [(EMAIL, 1), (EMAIL, 2)]
+    assert watched.errors == [None, ("M_UNAUTHORIZED", "Unable to get validated threepid")]
 
 
 def test_address_in_use_fails_before_anybody_is_asked(
-    email_server: Synapse, homeserver_at: Connect, mails: MailServer, name: str, password: str, address: str
+    email_server: Synapse, connect: Connect, mails: MailServer, new: Person
 ) -> None:
     """An address of another account is refused by the token request, before any callback, and no mail is sent."""
-    other = email_server.add_user(f"{name}-other", password)
-    on_other = {"threepids": [{"medium": "email", "address": address}]}
-    email_server.admin("PUT", f"/_synapse/admin/v2/users/{other['user_id']}", on_other)
+    other = email_server.add_user(f"{new.name}-other", new.password)
+    give_address(email_server, other["user_id"], new.address)
     called: list[Stage] = []
 
     with pytest.raises(MatrixError) as caught:
-        homeserver_at(email_server).register(name, password).authenticate(
-            {EMAIL: called.append}, inputs={"email_address": address}, **WAITING
+        connect(email_server.base_url).register(new.name, new.password).authenticate(
+            {EMAIL: called.append}, inputs={"email_address": new.address}, **WAITING
         )
 
     assert (caught.value.http_status, caught.value.errcode) == (400, "M_THREEPID_IN_USE")
     assert called == []
-    assert mails.count(address) == 0
+    assert mails.count(new.address) == 0
 
 
 def test_link_opened_too_late_is_found_by_another_process(
     email_server: Synapse,
-    homeserver_at: Connect,
+    connect: Connect,
     mails: MailServer,
-    watched: Watch,
-    seen: list[Stage],
-    owner: Owner,
+    watched: Watched,
     open_link: Callable[..., None],
-    name: str,
-    password: str,
-    address: str,
-    user_id: str,
+    new: Person,
 ) -> None:
     """After a timeout the saved state goes on with the same mail: its link makes the account, and none is sent anew."""
-    request = homeserver_at(email_server).register(name, password)
+    request = connect(email_server.base_url).register(new.name, new.password)
     options: Any = {"request_email_token": request.request_email_token, **WAITING}
-    impatient: Any = {**options, "inputs": {"email_address": address}, "poll_timeout": 0.15}
+    impatient: Any = {**options, "inputs": {"email_address": new.address}, "poll_timeout": 0.15}
     first = InteractiveAuth(request, {EMAIL: handlers.email()}, **impatient)
     with pytest.raises(AuthTimeoutError) as caught:
         first.attempt_auth()
@@ -228,6 +172,6 @@ def test_link_opened_too_late_is_found_by_another_process(
 
     assert isinstance(caught.value.__cause__, MatrixError)
     assert caught.value.__cause__.errcode == "M_UNAUTHORIZED"
-    assert owner(email_server, account) == user_id
-    assert [stage.session for stage in seen] == [first.get_session_id()]
-    assert mails.count(address) == 1
+    assert owner(email_server, account) == new.user_id
+    assert [stage.session for stage in watched.seen] == [first.get_session_id()]
+    assert mails.count(new.address) == 1

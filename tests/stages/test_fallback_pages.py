@@ -9,16 +9,10 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 import requests
+from support.accounts import WAITING, Connect, Person, Watched, account_of, new_token, owner, uses_of
 from throwaway_synapse import Synapse
 
-from interactive_auth import Homeserver, InteractiveAuth, MatrixError, Stage, StartAuthStage, console, handlers
-
-#: Short intervals, and an end to waiting that is not minutes away.
-WAITING: Any = {"poll_interval": 0.1, "poll_timeout": 20.0}
-
-Connect = Callable[..., Homeserver]
-Watch = Callable[[Mapping[str, StartAuthStage]], dict[str, StartAuthStage]]
-Owner = Callable[[Synapse, Mapping[str, Any]], str]
+from interactive_auth import InteractiveAuth, MatrixError, console, handlers
 
 
 class Page(HTMLParser):
@@ -98,19 +92,10 @@ def browser(web: requests.Session) -> Browser:
 
 
 def test_recaptcha_page(
-    captcha_server: Synapse,
-    captcha_response: str,
-    homeserver_at: Connect,
-    browser: Browser,
-    watched: Watch,
-    seen: list[Stage],
-    owner: Owner,
-    name: str,
-    password: str,
-    user_id: str,
+    captcha_server: Synapse, captcha_response: str, connect: Connect, browser: Browser, watched: Watched, new: Person
 ) -> None:
     """A captcha that is solved on its page makes the account, without an auth dict of the callback's."""
-    homeserver = homeserver_at(captcha_server)
+    homeserver = connect(captcha_server.base_url)
 
     def visit(url: str) -> None:
         browser.open(url)
@@ -118,25 +103,18 @@ def test_recaptcha_page(
 
     callbacks = {"m.login.recaptcha": handlers.fallback(homeserver, visit)}
 
-    account = homeserver.register(name, password).authenticate(watched(callbacks), **WAITING)
+    account = homeserver.register(new.name, new.password).authenticate(watched(callbacks), **WAITING)
 
-    assert owner(captcha_server, account) == user_id
+    assert owner(captcha_server, account) == new.user_id
     assert browser.page.title == "Success!"
-    assert len(seen) == 1
+    assert len(watched.seen) == 1
 
 
 def test_recaptcha_handler_leaves_the_solving_to_the_page(
-    captcha_server: Synapse,
-    captcha_response: str,
-    homeserver_at: Connect,
-    browser: Browser,
-    owner: Owner,
-    name: str,
-    password: str,
-    user_id: str,
+    captcha_server: Synapse, captcha_response: str, connect: Connect, browser: Browser, new: Person
 ) -> None:
     """handlers.recaptcha whose function returns no response waits for the page whose address it has passed on."""
-    homeserver = homeserver_at(captcha_server)
+    homeserver = connect(captcha_server.base_url)
 
     def solve(site_key: str, fallback_url: str) -> None:
         browser.open(fallback_url)
@@ -144,23 +122,14 @@ def test_recaptcha_handler_leaves_the_solving_to_the_page(
 
     callbacks = {"m.login.recaptcha": handlers.recaptcha(solve, homeserver)}
 
-    account = homeserver.register(name, password).authenticate(callbacks, **WAITING)
+    account = homeserver.register(new.name, new.password).authenticate(callbacks, **WAITING)
 
-    assert owner(captcha_server, account) == user_id
+    assert owner(captcha_server, account) == new.user_id
 
 
-def test_terms_page(
-    terms_server: Synapse,
-    homeserver_at: Connect,
-    browser: Browser,
-    owner: Owner,
-    account_of: Callable[[Synapse, str], dict[str, Any]],
-    name: str,
-    password: str,
-    user_id: str,
-) -> None:
+def test_terms_page(terms_server: Synapse, connect: Connect, browser: Browser, new: Person) -> None:
     """Terms that are agreed to on their page make the account, and are recorded there."""
-    homeserver = homeserver_at(terms_server)
+    homeserver = connect(terms_server.base_url)
 
     def visit(url: str) -> None:
         browser.open(url)
@@ -168,29 +137,19 @@ def test_terms_page(
 
     callbacks = {"m.login.terms": handlers.fallback(homeserver, visit)}
 
-    account = homeserver.register(name, password).authenticate(callbacks, **WAITING)
+    account = homeserver.register(new.name, new.password).authenticate(callbacks, **WAITING)
 
-    assert owner(terms_server, account) == user_id
-    assert account_of(terms_server, user_id)["consent_version"] == "1.0"
+    assert owner(terms_server, account) == new.user_id
+    assert account_of(terms_server, new.user_id)["consent_version"] == "1.0"
     assert browser.page.title == "Success!"
 
 
 def test_registration_token_page_with_a_wrong_token_first(
-    token_server: Synapse,
-    homeserver_at: Connect,
-    browser: Browser,
-    watched: Watch,
-    seen: list[Stage],
-    owner: Owner,
-    new_token: Callable[[Synapse], str],
-    uses_of: Callable[[Synapse, str], int],
-    name: str,
-    password: str,
-    user_id: str,
+    token_server: Synapse, connect: Connect, browser: Browser, watched: Watched, new: Person
 ) -> None:
     """Polls while the page still says that the token is wrong bother nobody; the right one makes the account."""
-    homeserver = homeserver_at(token_server)
-    request = homeserver.register(name, password)
+    homeserver = connect(token_server.base_url)
+    request = homeserver.register(new.name, new.password)
     token = new_token(token_server)
     polls: list[str] = []
 
@@ -211,29 +170,26 @@ def test_registration_token_page_with_a_wrong_token_first(
 
     account = InteractiveAuth(send, watched(callbacks), **WAITING).attempt_auth()
 
-    assert owner(token_server, account) == user_id
-    assert uses_of(token_server, token) == 1
+    assert owner(token_server, account) == new.user_id
+    assert uses_of(token_server, token) == (1, 0)
     assert polls == ["Error: Invalid registration token"]
     assert browser.page.title == "Success!"
-    assert len(seen) == 1
+    assert len(watched.seen) == 1
 
 
 def test_console_sends_the_person_to_the_captchas_page(
     captcha_server: Synapse,
     captcha_response: str,
-    homeserver_at: Connect,
+    connect: Connect,
     browser: Browser,
     web: requests.Session,
     answer: Callable[..., list[str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    owner: Owner,
-    name: str,
-    password: str,
-    user_id: str,
+    new: Person,
 ) -> None:
     """The page's address stands on a line of its own, and the page of this machine's own leads there, and says when."""
-    homeserver = homeserver_at(captcha_server)
+    homeserver = connect(captcha_server.base_url)
     prompts = answer()
     visited: list[str] = []
 
@@ -250,9 +206,11 @@ def test_console_sends_the_person_to_the_captchas_page(
     callbacks = console.handlers(homeserver, open_browser=True)
 
     # Until the next poll that is not asked for the wait would be over.
-    account = homeserver.register(name, password).authenticate(callbacks, poll_interval=600.0, poll_timeout=20.0)
+    account = homeserver.register(new.name, new.password).authenticate(
+        callbacks, poll_interval=600.0, poll_timeout=20.0
+    )
 
-    assert owner(captcha_server, account) == user_id
+    assert owner(captcha_server, account) == new.user_id
     assert prompts == []
     lines = capsys.readouterr().out.splitlines()
     assert lines[:3] == ["Step 1 of 2: captcha", "Open this page in a browser:", visited[0]]

@@ -10,20 +10,19 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from support.accounts import WAITING, Connect, Person, Watched, addresses_of, owner
 from throwaway_services import Inbox, json_server
 from throwaway_synapse import Synapse, free_port, throwaway_synapse
 
-from interactive_auth import Homeserver, Stage, StartAuthStage, handlers
+from interactive_auth import handlers
 
 MSISDN = "m.login.msisdn"
-#: Short intervals, and an end to waiting that is not minutes away.
-WAITING: Any = {"poll_interval": 0.1, "poll_timeout": 20.0}
 #: Sydent's only SMS gateway is a company's, whose address is a constant of its code.
 PROGRAM = (
     "import sys, sydent.sms.openmarket as sms; sms.API_BASE_URL = sys.argv[1]; from sydent.sydent import main; main()"
@@ -111,29 +110,18 @@ def sydent_server(sydent: str) -> Iterator[Synapse]:
 
 
 def test_msisdn_through_sydent_wrong_code_then_right(
-    sydent_server: Synapse,
-    phones: Inbox,
-    homeserver_at: Callable[..., Homeserver],
-    watched: Callable[[Mapping[str, StartAuthStage]], dict[str, StartAuthStage]],
-    seen: list[Stage],
-    owner: Callable[[Synapse, Mapping[str, Any]], str],
-    addresses_of: Callable[[Synapse, str], set[tuple[str, str]]],
-    number: str,
-    international: str,
-    name: str,
-    password: str,
-    user_id: str,
+    sydent_server: Synapse, phones: Inbox, connect: Connect, watched: Watched, new: Person
 ) -> None:
     """A wrong code, which Synapse before Sydent answers 400, brings the stage back; the one in the SMS registers."""
-    homeserver = homeserver_at(sydent_server)
-    guesses: list[Callable[[], str]] = [lambda: "no-such-code", lambda: phones.wait(international)]
+    homeserver = connect(sydent_server.base_url)
+    guesses: list[Callable[[], str]] = [lambda: "no-such-code", lambda: phones.wait(new.international)]
     callbacks = {MSISDN: handlers.msisdn(lambda: guesses.pop(0)(), homeserver)}
-    inputs: Any = {"phone_country": "GB", "phone_number": number}
+    inputs: Any = {"phone_country": "GB", "phone_number": new.number}
 
-    account = homeserver.register(name, password).authenticate(watched(callbacks), inputs=inputs, **WAITING)
+    account = homeserver.register(new.name, new.password).authenticate(watched(callbacks), inputs=inputs, **WAITING)
 
-    assert owner(sydent_server, account) == user_id
-    assert addresses_of(sydent_server, user_id) == {("msisdn", international)}
-    assert [(stage.type, stage.attempt) for stage in seen] == [(MSISDN, 1), (MSISDN, 2)]
-    assert seen[1].error is not None
-    assert seen[1].error.errcode == "M_UNAUTHORIZED"
+    assert owner(sydent_server, account) == new.user_id
+    assert addresses_of(sydent_server, new.user_id) == {("msisdn", new.international)}
+    assert [(stage.type, stage.attempt) for stage in watched.seen] == [(MSISDN, 1), (MSISDN, 2)]
+    assert watched.seen[1].error is not None
+    assert watched.seen[1].error.errcode == "M_UNAUTHORIZED"

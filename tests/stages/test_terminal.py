@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from support.accounts import Person, devices_of, exists, new_token, uses_of
+from support.terminal import PACKAGES, Terminal
 from throwaway_synapse import Synapse
-
-from ..terminal import PACKAGES, Terminal
 
 REGISTER = """
 import getpass, sys
@@ -44,61 +44,39 @@ except Exception as error:
 """
 
 
-def test_registering_in_a_terminal(
-    token_server: Synapse,
-    open_terminal: Callable[..., Terminal],
-    new_token: Callable[[Synapse], str],
-    uses_of: Callable[[Synapse, str], int],
-    exists: Callable[[Synapse, str], bool],
-    name: str,
-    password: str,
-    user_id: str,
-) -> None:
+def test_registering_in_a_terminal(token_server: Synapse, open_terminal: Callable[..., Terminal], new: Person) -> None:
     """A wrong token, then the right one: the reason is shown, the account made, and no secret is ever echoed."""
     token = new_token(token_server)
-    terminal = open_terminal(REGISTER, token_server.base_url, name)
+    terminal = open_terminal(REGISTER, token_server.base_url, new.name)
 
-    terminal.wait_for("New password: ")
-    terminal.type(password)
-    terminal.wait_for("Step 1 of 2: registration token\r\nRegistration token: ")
-    terminal.type("no-such-token")
-    terminal.wait_for("The server said: Invalid registration token\r\nRegistration token: ")
-    terminal.type(token)
-    terminal.wait_for(f"Registered {user_id}\r\n")
+    terminal.answer("New password: ", new.password)
+    terminal.answer("Step 1 of 2: registration token\r\nRegistration token: ", "no-such-token")
+    terminal.answer("The server said: Invalid registration token\r\nRegistration token: ", token)
+    terminal.wait_for(f"Registered {new.user_id}\r\n")
 
     assert terminal.wait_for_end() == 0
-    assert exists(token_server, user_id)
-    assert uses_of(token_server, token) == 1
-    for secret in (password, "no-such-token", token):
+    assert exists(token_server, new.user_id)
+    assert uses_of(token_server, token) == (1, 0)
+    for secret in (new.password, "no-such-token", token):
         assert secret not in terminal.shown
 
 
-def test_logging_out_in_a_terminal(
-    open_server: Synapse,
-    open_terminal: Callable[..., Terminal],
-    devices_of: Callable[..., list[str]],
-    name: str,
-    password: str,
-) -> None:
+def test_logging_out_in_a_terminal(open_server: Synapse, open_terminal: Callable[..., Terminal], new: Person) -> None:
     """A wrong password, then the right one: the user's name is echoed, the passwords are not, the device is gone."""
-    account = open_server.add_user(name, password)
+    account = open_server.add_user(new.name, new.password)
     terminal = open_terminal(LOG_OUT, open_server.base_url, account["access_token"], account["device_id"])
 
-    terminal.wait_for("User name: ")
-    terminal.type(name)
-    terminal.wait_for("Password: ")
-    terminal.type("a-wrong-guess")
+    terminal.answer("User name: ", new.name)
+    terminal.answer("Password: ", "a-wrong-guess")
     terminal.wait_for("The server said: Invalid username or password\r\n")
-    terminal.wait_for("User name: ")
-    terminal.type(name)
-    terminal.wait_for("Password: ")
-    terminal.type(password)
+    terminal.answer("User name: ", new.name)
+    terminal.answer("Password: ", new.password)
     terminal.wait_for("Logged out\r\n")
 
     assert terminal.wait_for_end() == 0
-    assert devices_of(open_server, account) == []
-    assert name in terminal.shown
-    for secret in (password, "a-wrong-guess"):
+    assert devices_of(open_server, account["user_id"]) == []
+    assert new.name in terminal.shown
+    for secret in (new.password, "a-wrong-guess"):
         assert secret not in terminal.shown
 
 

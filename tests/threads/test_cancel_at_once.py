@@ -16,11 +16,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from support.threads import Threads
 
 from .waits import KINDS, WaitingAttempt, lengthen_retries, wait_in_one_piece
 
 if TYPE_CHECKING:
-    from .conftest import Took, Watched
+    from .conftest import Took
 
 ATTEMPTS = 32
 CALLERS = 8
@@ -37,7 +38,7 @@ def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_cancel_ends_every_kind_of_wait_at_once(
-    kind: str, watched: Watched, draw: random.Random, sized: Callable[[int, int], int], took: Took
+    kind: str, threads: Threads, draw: random.Random, sized: Callable[[int, int], int], took: Took
 ) -> None:
     """cancel() ends the wait at once, run after run, and the next attempt goes on in the same session."""
     waits = threading.Event()
@@ -45,12 +46,12 @@ def test_cancel_ends_every_kind_of_wait_at_once(
 
     for _ in range(sized(3, 30)):
         waits.clear()
-        attempt = watched.start(waiting.run)
+        attempt = threads.start(waiting.run)
         assert waits.wait(30)
         time.sleep(draw.uniform(0, 0.02))
         begun = time.monotonic()
         waiting.auth.cancel()
-        watched.join()
+        threads.join()
         how, left = attempt.result()
         assert how == "AuthCancelledError"
         took.note(kind, left - begun)
@@ -66,7 +67,7 @@ def test_cancel_ends_every_kind_of_wait_at_once(
 
 @pytest.mark.slow
 def test_cancel_ends_many_waits_at_once(
-    watched: Watched, draw: random.Random, sized: Callable[[int, int], int], took: Took
+    threads: Threads, draw: random.Random, sized: Callable[[int, int], int], took: Took
 ) -> None:
     """Attempts in many threads, of every kind, all end at once when several threads cancel them all."""
     for _ in range(sized(2, 20)):
@@ -78,14 +79,14 @@ def test_cancel_ends_many_waits_at_once(
             for attempt in attempts:
                 attempt.auth.cancel()
 
-        attempts = [watched.start(one.run) for one in waiting]
+        attempts = [threads.start(one.run) for one in waiting]
         for _ in waiting:
             assert all_wait.acquire(timeout=30)
         for _ in range(CALLERS):
-            watched.start(cancel_all, draw.sample(waiting, len(waiting)))
+            threads.start(cancel_all, draw.sample(waiting, len(waiting)))
         begun = time.monotonic()
         start.wait(30)
-        watched.join()
+        threads.join()
 
         ends = [attempt.result() for attempt in attempts]
         assert {how for how, _ in ends} == {"AuthCancelledError"}

@@ -5,17 +5,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pytest
+from support.threads import Threads
 
 from interactive_auth._engine.handover import Handover
 
 from .record import Record, broken_rules
 from .script import RecordingClock, Script
-
-if TYPE_CHECKING:
-    from .conftest import Watched
 
 
 @pytest.fixture
@@ -29,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> RecordingClock:
 @pytest.mark.slow
 @pytest.mark.usefixtures("busy_switch")
 def test_what_other_threads_do_at_random_moments(
-    clock: RecordingClock, watched: Watched, draw: random.Random, sized: Callable[[int, int], int]
+    clock: RecordingClock, threads: Threads, draw: random.Random, sized: Callable[[int, int], int]
 ) -> None:
     """No deadlock, no double submission, no lost wake-up, nothing sent after success or cancel: see the rules."""
     seen: Counter[str] = Counter()
@@ -37,10 +34,10 @@ def test_what_other_threads_do_at_random_moments(
         clock.record = record = Record()
         script = Script(record, random.Random(draw.random()))
 
-        attempt = watched.start(script.attempt)
-        others = [watched.start(script.act, plan) for plan in script.plans]
-        finish = watched.start(script.finish, attempt, others)
-        watched.join(about=record)
+        attempt = threads.start(script.attempt)
+        others = [threads.start(script.act, plan) for plan in script.plans]
+        finish = threads.start(script.finish, attempt, others)
+        threads.join(about=record)
 
         for thread in (attempt, *others, finish):
             thread.result()

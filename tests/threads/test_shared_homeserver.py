@@ -5,16 +5,14 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.accounts import new_token, uses_of
+from support.threads import Threads
+from throwaway_synapse import Synapse
 
 from interactive_auth import Homeserver, handlers
-
-if TYPE_CHECKING:
-    from throwaway_synapse import Synapse
-
-    from .conftest import Watched
 
 THREADS = 32
 
@@ -22,12 +20,13 @@ THREADS = 32
 @pytest.mark.slow
 @pytest.mark.usefixtures("busy_switch")
 def test_threads_that_share_a_homeserver_register_their_own_accounts(
-    synapse: Synapse, watched: Watched, sized: Callable[[int, int], int]
+    token_and_terms_server: Synapse, threads: Threads, sized: Callable[[int, int], int]
 ) -> None:
     """Each registration is answered with the account that it asked for, and there are as many as were asked for."""
-    prefix, token = f"user{secrets.token_hex(6)}", secrets.token_hex(8)
+    synapse = token_and_terms_server
+    prefix = f"user{secrets.token_hex(6)}"
     names = [f"{prefix}-{number}" for number in range(sized(32, 320))]
-    synapse.add_registration_token(token)
+    token = new_token(synapse, len(names))
     stages = {
         "m.login.registration_token": handlers.registration_token(token),
         "m.login.terms": handlers.terms(lambda policies: True),
@@ -44,8 +43,8 @@ def test_threads_that_share_a_homeserver_register_their_own_accounts(
         }
 
     with Homeserver(synapse.base_url) as homeserver:
-        shares = [watched.start(register, names[number::THREADS]) for number in range(THREADS)]
-        watched.join(300)
+        shares = [threads.start(register, names[number::THREADS]) for number in range(THREADS)]
+        threads.join(300)
     accounts = {name: account for share in shares for name, account in share.result().items()}
 
     user_ids = {name: f"@{name}:{synapse.server_name}" for name in names}
@@ -56,8 +55,7 @@ def test_threads_that_share_a_homeserver_register_their_own_accounts(
         name: [name] for name in names
     }
     assert synapse.admin("GET", f"/_synapse/admin/v2/users?name={prefix}-&limit=1")["total"] == len(names)
-    uses = synapse.admin("GET", f"/_synapse/admin/v1/registration_tokens/{token}")
-    assert (uses["completed"], uses["pending"]) == (len(names), 0)
+    assert uses_of(synapse, token) == (len(names), 0)
 
 
 def ask(synapse: Synapse, account: dict[str, Any], path: str) -> dict[str, Any]:

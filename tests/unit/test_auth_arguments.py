@@ -6,17 +6,12 @@ import functools
 import math
 import re
 from collections import UserDict
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
-from interactive_auth import AuthType, InteractiveAuth, MatrixError, NoAuthFlowFoundError, Stage
-
-if TYPE_CHECKING:
-    from conftest import ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
+from interactive_auth import AuthType, InteractiveAuth, NoAuthFlowFoundError, Stage
 
 EMAIL, MSISDN = "m.login.email.identity", "m.login.msisdn"
 
@@ -237,9 +232,7 @@ def test_wrong_method_argument(
         getattr(new_auth(), method)(*arguments)
 
 
-def test_one_callback_serves_all_stages(
-    server: ScriptedServer, user: ScriptedUser, challenge: Callable[..., MatrixError]
-) -> None:
+def test_one_callback_serves_all_stages(server: ScriptedServer, user: ScriptedUser) -> None:
     """A mapping is looked up by stage type, "*" serves every stage not named."""
     server.will(challenge(["a", AuthType.SSO]), challenge(["a", AuthType.SSO], completed=["a"]), "done")
     asked: list[Stage] = []
@@ -254,7 +247,7 @@ def test_one_callback_serves_all_stages(
     assert user.types == ["m.login.sso"]
 
 
-def test_a_mapping_rules_flows_out(server: ScriptedServer, challenge: Callable[..., MatrixError]) -> None:
+def test_a_mapping_rules_flows_out(server: ScriptedServer) -> None:
     """Without "*", a flow with a stage that the mapping lacks is never chosen, before anyone is asked."""
     server.will(challenge(["a", "b"], ["c"]))
     user: dict[str, Any] = {"a": pytest.fail, "d": pytest.fail}
@@ -276,11 +269,7 @@ def test_a_mapping_rules_flows_out(server: ScriptedServer, challenge: Callable[.
     ids=["keys", "keys before star", "star alone", "email named", "email named beside star", "nothing handled"],
 )
 def test_the_keys_are_supported(
-    server: ScriptedServer,
-    challenge: Callable[..., MatrixError],
-    handlers: list[str],
-    flows: list[list[str]],
-    chosen: list[str],
+    server: ScriptedServer, handlers: list[str], flows: list[list[str]], chosen: list[str]
 ) -> None:
     """The keys of a mapping are the default of supported_stages."""
     server.will(challenge(*flows), "done")
@@ -291,7 +280,7 @@ def test_the_keys_are_supported(
     assert auth.get_chosen_flow() == {"stages": chosen}
 
 
-def test_supported_stages_win_over_the_keys(server: ScriptedServer, challenge: Callable[..., MatrixError]) -> None:
+def test_supported_stages_win_over_the_keys(server: ScriptedServer) -> None:
     """Given supported_stages steer the choice, a mapping's keys still rule flows out."""
     server.will(challenge(["a"], ["b"], ["c"]), "done")
     handlers: dict[str, Any] = {stage: lambda stage: {"type": stage.type} for stage in ("a", "b")}

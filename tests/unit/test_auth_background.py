@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.clocks import FakeClock
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
-from interactive_auth import InteractiveAuth, MatrixError
-
-if TYPE_CHECKING:
-    from conftest import FakeClock, ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
+from interactive_auth import MatrixError
 
 SSO, TERMS, PASSWORD = "m.login.sso", "m.login.terms", "m.login.password"
 EMAIL, MSISDN = "m.login.email.identity", "m.login.msisdn"
-
-
-@pytest.fixture
-def patient(user: ScriptedUser) -> ScriptedUser:
-    """Return a user who completes every stage elsewhere."""
-    user.then_always(None)
-    return user
 
 
 @pytest.fixture
@@ -51,7 +40,6 @@ def test_background_failure(
     new_auth: NewAuth,
     server: ScriptedServer,
     user: ScriptedUser,
-    challenge: Challenge,
     clock: FakeClock,
     busy: list[bool],
     caplog: pytest.LogCaptureFixture,
@@ -86,7 +74,6 @@ def test_background_success(
     new_auth: NewAuth,
     server: ScriptedServer,
     patient: ScriptedUser,
-    challenge: Challenge,
     clock: FakeClock,
     busy: list[bool],
     caplog: pytest.LogCaptureFixture,
@@ -103,7 +90,7 @@ def test_background_success(
 
 
 def test_background_completion(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock
 ) -> None:
     """A background submission that completes the stage ends the wait for it."""
     flow = [SSO, TERMS]
@@ -118,7 +105,7 @@ def test_background_completion(
 
 
 def test_background_rate_limit(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock
 ) -> None:
     """A background submission that is told to wait puts off the polls, too."""
     server.will(challenge([SSO]), MatrixError(429, {"retry_after_ms": 9000}), "done")
@@ -131,7 +118,7 @@ def test_background_rate_limit(
 
 
 def test_background_then_foreground(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock
 ) -> None:
     """After a background failure there is room for the next submission."""
     server.will(challenge([SSO]), challenge([SSO], errcode="M_FORBIDDEN"), "done")
@@ -144,7 +131,7 @@ def test_background_then_foreground(
 
 
 def test_background_does_not_stand_for_the_callback(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser
 ) -> None:
     """A background submission that comes before its stage was asked for does not keep the stage from being asked."""
     auth = new_auth(poll_timeout=10)
@@ -163,7 +150,7 @@ def test_background_does_not_stand_for_the_callback(
 
 @pytest.mark.parametrize("completed", [[SSO], []], ids=["completes", "does not"])
 def test_background_before_its_stage(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, completed: list[str]
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, completed: list[str]
 ) -> None:
     """A background submission that completes its stage before it was asked for spares the question."""
     flow = [SSO, TERMS]
@@ -182,9 +169,7 @@ def test_background_before_its_stage(
     assert user.types == [stage for stage in flow if stage not in completed]
 
 
-def test_background_success_before_its_stage(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_background_success_before_its_stage(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """Nobody is asked any more if such a submission succeeds."""
     auth = new_auth()
 
@@ -208,9 +193,7 @@ def test_the_log_is_silent_by_default() -> None:
 # The busy signal
 
 
-def test_busy_pairs(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, busy: list[bool]
-) -> None:
+def test_busy_pairs(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, busy: list[bool]) -> None:
     """Each foreground request is between True and False, repetitions too, and polls are silent."""
     during: list[int] = []
 
@@ -256,12 +239,7 @@ def test_a_busy_callbacks_exception(new_auth: NewAuth, server: ScriptedServer) -
 
 
 def test_a_long_name_is_logged_in_part(
-    new_auth: NewAuth,
-    server: ScriptedServer,
-    patient: ScriptedUser,
-    challenge: Challenge,
-    clock: FakeClock,
-    caplog: pytest.LogCaptureFixture,
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of a stage's name the log has the first hundred characters."""
     name = "x" * 300

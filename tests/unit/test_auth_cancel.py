@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.clocks import FakeClock
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
-from interactive_auth import AuthCancelledError, InteractiveAuth, MatrixError, Stage
-
-if TYPE_CHECKING:
-    from conftest import FakeClock, ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
+from interactive_auth import AuthCancelledError, MatrixError, Stage
 
 TERMS, SSO, PASSWORD, DUMMY = "m.login.terms", "m.login.sso", "m.login.password", "m.login.dummy"
 EMAIL = "m.login.email.identity"
 FLOW = [TERMS, SSO]
 
 
-@pytest.fixture
-def patient(user: ScriptedUser) -> ScriptedUser:
-    """Return a user who completes every stage elsewhere."""
-    user.then_always(None)
-    return user
-
-
 def test_cancel_while_waiting(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock
 ) -> None:
     """Cancelling wakes a waiting loop at once, and nothing more is sent."""
     server.will(challenge([SSO]))
@@ -56,9 +44,7 @@ def test_cancel_before_a_repetition(
 
 
 @pytest.mark.parametrize("answer", [None, {"type": TERMS}], ids=["waits", "answers"])
-def test_cancel_within_a_callback(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, answer: Any
-) -> None:
+def test_cancel_within_a_callback(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, answer: Any) -> None:
     """After a callback that cancels, what it returns is not sent."""
     server.will(challenge([TERMS]))
     auth = new_auth()
@@ -105,7 +91,7 @@ def test_cancel_during_a_request(
 
 @pytest.mark.parametrize("when", ["first", "submission", "poll"])
 def test_cancel_during_the_successful_request(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, when: str
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, when: str
 ) -> None:
     """A success is returned even if cancel() came meanwhile: the server has acted."""
     auth = new_auth()
@@ -122,12 +108,7 @@ def test_cancel_during_the_successful_request(
 
 @pytest.mark.parametrize("completed", [[], [SSO]], ids=["still open", "completed"])
 def test_cancel_during_a_poll(
-    new_auth: NewAuth,
-    server: ScriptedServer,
-    patient: ScriptedUser,
-    challenge: Challenge,
-    clock: FakeClock,
-    completed: list[str],
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock, completed: list[str]
 ) -> None:
     """A poll on its way is awaited, and what it found is kept."""
     auth = new_auth()
@@ -146,9 +127,7 @@ def test_cancel_during_a_poll(
     assert patient.seen[1].completed == tuple(completed)
 
 
-def test_cancel_during_a_token_request(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_cancel_during_a_token_request(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A token request on its way is awaited, and then nobody is asked any more."""
     server.will(challenge([EMAIL]))
 
@@ -164,7 +143,7 @@ def test_cancel_during_a_token_request(
     assert (auth.get_email_sid(), user.seen, len(server.sent)) == ("e1", [], 1)
 
 
-def test_cancel_before_the_dummy_stage(new_auth: NewAuth, server: ScriptedServer, challenge: Challenge) -> None:
+def test_cancel_before_the_dummy_stage(new_auth: NewAuth, server: ScriptedServer) -> None:
     """After a token request that was cancelled meanwhile, the dummy stage is not submitted either."""
     server.will(challenge([DUMMY, EMAIL]))
 
@@ -179,9 +158,7 @@ def test_cancel_before_the_dummy_stage(new_auth: NewAuth, server: ScriptedServer
     assert server.sent == [None]
 
 
-def test_cancel_during_the_last_poll(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
-) -> None:
+def test_cancel_during_the_last_poll(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser) -> None:
     """An attempt that was cancelled does not time out instead."""
     auth = new_auth(poll_interval=2, poll_timeout=2)
 
@@ -205,9 +182,7 @@ def test_cancel_from_the_busy_signal(new_auth: NewAuth, server: ScriptedServer) 
     assert len(server.sent) == 1
 
 
-def test_cancel_without_an_attempt(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
-) -> None:
+def test_cancel_without_an_attempt(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser) -> None:
     """cancel() does nothing before an attempt, between attempts and after the success."""
     server.will(challenge([SSO]), MatrixError(401, {"errcode": "M_UNKNOWN_TOKEN"}), "done")
     auth = new_auth()
@@ -220,9 +195,7 @@ def test_cancel_without_an_attempt(
     auth.cancel()
 
 
-def test_a_callbacks_exception_wins_over_cancel(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_a_callbacks_exception_wins_over_cancel(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """What a callback raises reaches the caller, even if it has cancelled as well."""
     server.will(challenge([TERMS]))
     auth = new_auth()

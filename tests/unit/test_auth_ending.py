@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.clocks import FakeClock
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
-from interactive_auth import AuthTimeoutError, InteractiveAuth, MatrixError, Stage, StageFailedError
-
-if TYPE_CHECKING:
-    from conftest import FakeClock, ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
+from interactive_auth import AuthTimeoutError, MatrixError, Stage, StageFailedError
 
 TERMS, SSO, PASSWORD, DUMMY = "m.login.terms", "m.login.sso", "m.login.password", "m.login.dummy"
 EMAIL = "m.login.email.identity"
 FLOW = [TERMS, SSO]
 
 
-@pytest.fixture
-def patient(user: ScriptedUser) -> ScriptedUser:
-    """Return a user who completes every stage elsewhere."""
-    user.then_always(None)
-    return user
-
-
 class Interruption:
     """Ctrl-C at a given point of the second stage: what the server, the user and the clock do then."""
 
-    def __init__(self, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, clock: FakeClock) -> None:
+    def __init__(self, server: ScriptedServer, user: ScriptedUser, clock: FakeClock) -> None:
         self._server, self._user, self._clock = server, user, clock
         server.will(challenge(FLOW), challenge(FLOW, completed=[TERMS]))
         user.will({"type": TERMS})
@@ -65,9 +53,9 @@ class Interruption:
 
 
 @pytest.fixture
-def interruption(server: ScriptedServer, user: ScriptedUser, challenge: Challenge, clock: FakeClock) -> Interruption:
+def interruption(server: ScriptedServer, user: ScriptedUser, clock: FakeClock) -> Interruption:
     """Return the points at which Ctrl-C can come."""
-    return Interruption(server, user, challenge, clock)
+    return Interruption(server, user, clock)
 
 
 @pytest.mark.parametrize("point", ["callback", "request", "poll", "wait", "pause"])
@@ -90,7 +78,7 @@ def test_ctrl_c_and_again(
 
 
 def test_again_after_a_timeout(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock
 ) -> None:
     """The next attempt has all of the time again."""
     server.then_always(challenge([SSO]))
@@ -104,9 +92,7 @@ def test_again_after_a_timeout(
     assert [stage.session for stage in patient.seen] == ["S1", "S1"]
 
 
-def test_again_after_wrong_answers(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_again_after_wrong_answers(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """The next attempt has all of its attempts again, and the callback knows of those before."""
     wrong = challenge([PASSWORD], errcode="M_FORBIDDEN")
     server.will(challenge([PASSWORD]), wrong, wrong, wrong, "done")
@@ -121,9 +107,7 @@ def test_again_after_wrong_answers(
     assert server.sent == [None] + [{"type": PASSWORD, "session": "S1"}] * 4
 
 
-def test_failed_attempts_add_up_in_the_error(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_failed_attempts_add_up_in_the_error(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """StageFailedError counts the rejections of the session, as Stage.attempt does."""
     server.will(challenge([PASSWORD]))
     server.then_always(challenge([PASSWORD], errcode="M_FORBIDDEN"))
@@ -140,9 +124,7 @@ def test_failed_attempts_add_up_in_the_error(
 
 
 @pytest.mark.parametrize("error", [MatrixError(400, {"errcode": "M_USER_IN_USE"}), ConnectionError("x")], ids=repr)
-def test_again_after_an_error(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, error: Exception
-) -> None:
+def test_again_after_an_error(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, error: Exception) -> None:
     """After any error of the request the same stage is done again in the same session."""
     server.will(challenge(FLOW), challenge(FLOW, completed=[TERMS]), error, "done")
     user.then_always(lambda stage: {"type": stage.type})
@@ -156,7 +138,7 @@ def test_again_after_an_error(
 
 
 def test_an_unsent_submission_ends_with_its_attempt(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser
 ) -> None:
     """What was submitted but not sent is not sent by the next attempt."""
     server.will(challenge([TERMS]), "done")
@@ -186,9 +168,7 @@ def test_no_attempt_after_success(new_auth: NewAuth, server: ScriptedServer) -> 
     assert len(server.sent) == 1
 
 
-def test_no_attempt_within_an_attempt(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_no_attempt_within_an_attempt(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A callback cannot start another attempt, and the one that runs goes on."""
     server.will(challenge([TERMS]), "done")
     auth = new_auth()

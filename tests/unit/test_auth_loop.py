@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections import UserDict
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
-from interactive_auth import InteractiveAuth, MatrixError, Stage
-
-if TYPE_CHECKING:
-    from conftest import ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
+from interactive_auth import MatrixError, Stage
 
 PASSWORD, TERMS, DUMMY, SSO = "m.login.password", "m.login.terms", "m.login.dummy", "m.login.sso"
 EMAIL, MSISDN = "m.login.email.identity", "m.login.msisdn"
@@ -30,7 +24,7 @@ def test_no_authentication_wanted(new_auth: NewAuth, server: ScriptedServer, use
     assert user.seen == []
 
 
-def test_one_stage(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge) -> None:
+def test_one_stage(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """The challenge's stage is asked for, and its answer submitted with the session."""
     server.will(challenge([PASSWORD]), "done")
     user.will({"type": PASSWORD, "password": "p"})
@@ -40,7 +34,7 @@ def test_one_stage(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser
     assert server.sent == [None, {"type": PASSWORD, "password": "p", "session": "S1"}]
 
 
-def test_stages_in_order(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge) -> None:
+def test_stages_in_order(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """The flow's stages are asked for in the flow's order, each when the one before is completed."""
     flow = [TERMS, SSO, PASSWORD]
     server.will(challenge(flow), challenge(flow, completed=[TERMS]), challenge(flow, completed=[SSO, TERMS]), "done")
@@ -53,7 +47,7 @@ def test_stages_in_order(new_auth: NewAuth, server: ScriptedServer, user: Script
 
 
 def test_a_stage_completed_out_of_order_is_not_asked_for(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser
 ) -> None:
     """A stage that is completed already is skipped, wherever it stands in the flow."""
     flow = [TERMS, SSO, PASSWORD]
@@ -65,9 +59,7 @@ def test_a_stage_completed_out_of_order_is_not_asked_for(
     assert user.types == [TERMS, PASSWORD]
 
 
-def test_a_reopened_stage_is_asked_for_again(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_a_reopened_stage_is_asked_for_again(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A shorter list of completed stages counts: the stage that is missing is done again."""
     flow = [TERMS, PASSWORD]
     server.will(challenge(flow), challenge(flow, completed=[TERMS]), challenge(flow, completed=[]))
@@ -78,9 +70,7 @@ def test_a_reopened_stage_is_asked_for_again(
     assert user.types == [TERMS, PASSWORD, TERMS, PASSWORD]
 
 
-def test_what_a_callback_is_told(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_what_a_callback_is_told(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A stage carries all that the server said about it, and the ids that a callback may need."""
     flow, completed = [EMAIL, MSISDN, PASSWORD], [EMAIL, SSO, MSISDN]
     params = {PASSWORD: {"hint": "x"}, SSO: {"y": 1}}
@@ -108,9 +98,7 @@ def test_what_a_callback_is_told(
 @pytest.mark.parametrize(
     "params", [None, 5, [], {PASSWORD: None}, {PASSWORD: "x"}, {PASSWORD: {}}, {SSO: {}}], ids=repr
 )
-def test_no_params(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, params: Any
-) -> None:
+def test_no_params(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, params: Any) -> None:
     """A stage without usable params has empty ones, never None."""
     server.will(challenge([PASSWORD], params=params), "done")
     user.will({})
@@ -120,7 +108,7 @@ def test_no_params(
     assert user.seen[0].params == {}
 
 
-def test_get_stage_params(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge) -> None:
+def test_get_stage_params(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """What the server said about a stage can be asked for; it is a copy, the caller's to change."""
     server.will(challenge([TERMS], params={TERMS: {"policies": {}}, SSO: 5}), "done")
     user.will({})
@@ -147,7 +135,7 @@ def test_get_stage_params(new_auth: NewAuth, server: ScriptedServer, user: Scrip
     ids=["added", "None is absent", "own session kept", "any mapping"],
 )
 def test_the_session_is_added(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, answer: Any, sent: Any
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, answer: Any, sent: Any
 ) -> None:
     """The session is added to a submitted dict that lacks one."""
     server.will(challenge([PASSWORD]), "done")
@@ -159,9 +147,7 @@ def test_the_session_is_added(
 
 
 @pytest.mark.parametrize("session", [None, ""], ids=repr)
-def test_no_session_to_add(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, session: Any
-) -> None:
+def test_no_session_to_add(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, session: Any) -> None:
     """A server that gave no session is sent none, not even a None of the caller's."""
     server.will(challenge([PASSWORD], session=session), "done")
     user.will({"type": PASSWORD, "session": None})
@@ -171,9 +157,7 @@ def test_no_session_to_add(
     assert server.sent[1] == {"type": PASSWORD}
 
 
-def test_the_callers_dict_is_left_alone(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_the_callers_dict_is_left_alone(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """The dict that a callback returns can be used again: it is sent as a copy, which a do_request may change."""
     answer = {"type": PASSWORD, "password": "p"}
 
@@ -188,9 +172,7 @@ def test_the_callers_dict_is_left_alone(
     assert answer == {"type": PASSWORD, "password": "p"}
 
 
-def test_a_wrong_answer_type(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_a_wrong_answer_type(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A callback that returns neither a mapping nor None made a mistake, and nothing is sent."""
     server.will(challenge([PASSWORD]))
     user.will("hunter22")
@@ -206,7 +188,7 @@ def test_a_wrong_answer_type(
     "error", [KeyError("x"), MatrixError(401, {"flows": []}), ConnectionError("x"), SystemExit(3)], ids=repr
 )
 def test_a_callbacks_exception_is_unchanged(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, error: BaseException
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, error: BaseException
 ) -> None:
     """What a callback raises ends the attempt and arrives as it is, even if a request might have raised it."""
     server.will(challenge([PASSWORD]))
@@ -220,9 +202,7 @@ def test_a_callbacks_exception_is_unchanged(
     assert len(server.sent) == 1
 
 
-def test_auth_data_is_taken_instead_of_a_request(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_auth_data_is_taken_instead_of_a_request(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """The body of an earlier 401 saves the first request; its errcode is not shown."""
     earlier = challenge([PASSWORD], errcode="M_FORBIDDEN", error="No").data
     server.will("done")
@@ -255,7 +235,7 @@ def test_the_first_request(
     assert server.sent == [first]
 
 
-def test_a_session_id_wins(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge) -> None:
+def test_a_session_id_wins(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A session_id wins over the session of auth_data."""
     server.will("done")
     user.will({})
@@ -265,9 +245,7 @@ def test_a_session_id_wins(new_auth: NewAuth, server: ScriptedServer, user: Scri
     assert server.sent == [{"session": "S9"}]
 
 
-def test_the_stage_knows_who_asks(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_the_stage_knows_who_asks(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A callback that was given to authenticate() finds the InteractiveAuth that calls it."""
     server.will(challenge([PASSWORD]), "done")
     user.will({"type": PASSWORD})

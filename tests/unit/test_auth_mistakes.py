@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import requests
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
 from interactive_auth import AuthTimeoutError, Homeserver, InteractiveAuth, MatrixError, Stage
-
-if TYPE_CHECKING:
-    from conftest import ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
 
 PASSWORD, EMAIL, MSISDN = "m.login.password", "m.login.email.identity", "m.login.msisdn"
 
@@ -65,7 +60,6 @@ def test_what_cannot_be_a_response(
     new_auth: NewAuth,
     server: ScriptedServer,
     user: ScriptedUser,
-    challenge: Challenge,
     make: Callable[[], object],
     said: str,
     when: int,
@@ -126,9 +120,7 @@ def test_coroutine_functions_are_refused(wrong: Any, where: str) -> None:
     ],
     ids=["function", "mapping", "other"],
 )
-def test_a_callback_that_returns_no_dict(
-    server: ScriptedServer, challenge: Challenge, answer: Any, keys: str | None, source: str
-) -> None:
+def test_a_callback_that_returns_no_dict(server: ScriptedServer, answer: Any, keys: str | None, source: str) -> None:
     """The stage and the callback are named, and what was returned, a secret perhaps, is not."""
     server.will(challenge([PASSWORD]))
 
@@ -182,7 +174,7 @@ def test_token_requests_that_are_given_win(server: ScriptedServer) -> None:
 
 @pytest.mark.parametrize("stage", [EMAIL, MSISDN])
 def test_a_wait_for_a_message_that_nobody_requested(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, stage: str
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, stage: str
 ) -> None:
     """It is warned of at once, with the next step, and the deadline says so, too."""
     server.then_always(challenge([stage]))

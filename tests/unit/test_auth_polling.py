@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.clocks import FakeClock
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
-from interactive_auth import AuthTimeoutError, InteractiveAuth, MatrixError, Stage
-
-if TYPE_CHECKING:
-    from conftest import FakeClock, ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
+from interactive_auth import AuthTimeoutError, MatrixError, Stage
 
 SSO, TERMS, EMAIL, MSISDN = "m.login.sso", "m.login.terms", "m.login.email.identity", "m.login.msisdn"
 SESSION_LOST = MatrixError(403, {"errcode": "M_FORBIDDEN", "error": "UIAA session does not exist."})
-
-
-@pytest.fixture
-def patient(user: ScriptedUser) -> ScriptedUser:
-    """Return a user who completes every stage elsewhere."""
-    user.then_always(None)
-    return user
 
 
 @pytest.mark.parametrize(
@@ -49,7 +37,6 @@ def test_what_a_poll_sends(
     new_auth: NewAuth,
     server: ScriptedServer,
     patient: ScriptedUser,
-    challenge: Challenge,
     stage: str,
     polled: dict[str, Any],
 ) -> None:
@@ -61,9 +48,7 @@ def test_what_a_poll_sends(
     assert server.sent == [None, polled]
 
 
-def test_the_identity_server_is_named(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
-) -> None:
+def test_the_identity_server_is_named(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser) -> None:
     """An identity server and its access token are put into threepid_creds."""
     server.will(challenge([EMAIL]), "done")
 
@@ -73,9 +58,7 @@ def test_the_identity_server_is_named(
     assert server.sent[1] == {"type": EMAIL, "threepid_creds": creds, "session": "S1"}
 
 
-def test_without_a_sid_the_session_is_polled(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
-) -> None:
+def test_without_a_sid_the_session_is_polled(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser) -> None:
     """An email stage whose mail nobody asked for is polled by its session until a sid is set, with a warning."""
     auth = new_auth(supported_stages=[EMAIL], client_secret="c")
 
@@ -92,7 +75,7 @@ def test_without_a_sid_the_session_is_polled(
 
 
 def test_without_a_session_nothing_is_polled(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock
 ) -> None:
     """A server that gave no session cannot be asked about one; the wait lasts until its deadline."""
     server.will(challenge([EMAIL], session=None))
@@ -119,7 +102,6 @@ def test_a_poll_that_is_told_to_wait(
     new_auth: NewAuth,
     server: ScriptedServer,
     patient: ScriptedUser,
-    challenge: Challenge,
     limit: MatrixError,
     times: list[float],
     options: dict[str, Any],
@@ -136,7 +118,6 @@ def test_a_rate_limit_beyond_the_deadline(
     new_auth: NewAuth,
     server: ScriptedServer,
     patient: ScriptedUser,
-    challenge: Challenge,
     clock: FakeClock,
     seconds: float,
     ends: str,
@@ -153,7 +134,7 @@ def test_a_rate_limit_beyond_the_deadline(
 
 
 def test_a_rate_limit_of_a_wait_without_an_end(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser
 ) -> None:
     """Where a stage may be waited for without an end, so may a rate limit."""
     server.will(challenge([SSO]), MatrixError(429, {"retry_after_ms": 10**6}), "done")
@@ -164,7 +145,7 @@ def test_a_rate_limit_of_a_wait_without_an_end(
 
 
 def test_a_rate_limit_holds_for_the_stage(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, clock: FakeClock
 ) -> None:
     """How long a poll was told to wait is remembered after an answer to the same stage was refused."""
     wrong = challenge([SSO], errcode="M_FORBIDDEN")
@@ -182,7 +163,7 @@ def test_a_rate_limit_holds_for_the_stage(
 
 
 def test_poll_from_elsewhere(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock
 ) -> None:
     """poll() has a waiting loop ask at once, and the next interval begins then."""
     server.will(challenge([SSO]), challenge([SSO]), "done")
@@ -195,7 +176,7 @@ def test_poll_from_elsewhere(
 
 
 def test_poll_respects_a_rate_limit(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock
 ) -> None:
     """poll() does not ask before the server wants to be asked again."""
     server.will(challenge([SSO]), MatrixError(429, {"retry_after_ms": 5000}), "done")
@@ -207,9 +188,7 @@ def test_poll_respects_a_rate_limit(
     assert server.times == [0, 2, 7]
 
 
-def test_poll_within_a_callback(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_poll_within_a_callback(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """Within a callback poll() means: ask at once, without waiting for the interval."""
     server.will(challenge([SSO]), challenge([SSO]), "done")
     auth = new_auth()
@@ -223,9 +202,7 @@ def test_poll_within_a_callback(
     assert server.times == [0, 0, 2]
 
 
-def test_poll_beside_a_submission(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_poll_beside_a_submission(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A callback that polls and submits has submitted, and the poll is dropped for good."""
     server.will(challenge([SSO, TERMS]), challenge([SSO, TERMS], completed=[SSO]), "done")
     auth = new_auth()
@@ -241,9 +218,7 @@ def test_poll_beside_a_submission(
     assert server.times == [0, 0, 2]
 
 
-def test_poll_without_an_attempt(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
-) -> None:
+def test_poll_without_an_attempt(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser) -> None:
     """poll() does nothing before an attempt, between attempts and after the success."""
     server.will(challenge([SSO]), challenge([SSO]), challenge([SSO]), "done")
     auth = new_auth(poll_timeout=0)

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
 import pytest
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
-from interactive_auth import InteractiveAuth, MatrixError, ServerProtocolError, StageFailedError
-
-if TYPE_CHECKING:
-    from conftest import ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
+from interactive_auth import MatrixError, ServerProtocolError, StageFailedError
 
 PASSWORD, TERMS, DUMMY, CAPTCHA = "m.login.password", "m.login.terms", "m.login.dummy", "m.login.recaptcha"
 
@@ -27,18 +19,11 @@ LOST = [
 SESSION_LOST = MatrixError(400, {"errcode": "M_UNKNOWN", "error": "Unknown session ID: S1"})
 
 
-@pytest.fixture
-def answering(user: ScriptedUser) -> ScriptedUser:
-    """Return a user who answers every stage with its type."""
-    user.then_always(lambda stage: {"type": stage.type})
-    return user
-
-
 # Rejections
 
 
 def test_a_rejected_stage_is_asked_for_again(
-    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge
+    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser
 ) -> None:
     """A wrong answer calls the stage's callback again, with the error and the next attempt's number."""
     wrong = [challenge([PASSWORD], errcode="M_FORBIDDEN", error=word) for word in ("First", "Second")]
@@ -49,7 +34,7 @@ def test_a_rejected_stage_is_asked_for_again(
 
 
 def test_an_error_is_shown_to_its_own_stage_only(
-    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge
+    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser
 ) -> None:
     """An errcode beside the completed stage is neither a rejection of it nor shown to the next stage."""
     flow = [CAPTCHA, PASSWORD]
@@ -64,7 +49,7 @@ def test_an_error_is_shown_to_its_own_stage_only(
 
 
 def test_a_stage_that_is_still_open_without_a_word(
-    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge
+    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser
 ) -> None:
     """A challenge without errcode or error that leaves the answered stage open is a rejection all the same."""
     bare = [challenge([TERMS]) for _ in range(3)]
@@ -74,9 +59,7 @@ def test_a_stage_that_is_still_open_without_a_word(
     assert [(stage.attempt, stage.error) for stage in answering.seen] == [(1, None), (2, bare[1]), (3, bare[2])]
 
 
-def test_a_session_alone_is_no_answer(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_a_session_alone_is_no_answer(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """What a callback returns without a type answers nothing, so nothing is rejected."""
     server.will(*[challenge([TERMS])] * 4, "done")
     user.will({}, {"session": "S1"}, {"session": None}, {"type": TERMS})
@@ -95,11 +78,7 @@ def test_a_session_alone_is_no_answer(
     ids=["401 without flows", "bare 401", "Dendrite's 403"],
 )
 def test_rejections_without_flows(
-    new_auth: NewAuth,
-    server: ScriptedServer,
-    answering: ScriptedUser,
-    challenge: Challenge,
-    refusal: MatrixError,
+    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, refusal: MatrixError
 ) -> None:
     """A password is rejected, too, by what has no flows, and goes on in the same session."""
     server.will(challenge([PASSWORD]), refusal, "done")
@@ -116,7 +95,6 @@ def test_max_attempts(
     new_auth: NewAuth,
     server: ScriptedServer,
     answering: ScriptedUser,
-    challenge: Challenge,
     max_attempts: int | None,
     wrong: int,
     fails: bool,
@@ -138,9 +116,7 @@ def test_max_attempts(
     assert len(answering.seen) == wrong
 
 
-def test_max_attempts_counts_by_stage(
-    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge
-) -> None:
+def test_max_attempts_counts_by_stage(new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser) -> None:
     """Wrong answers to one stage leave the next one all of its attempts."""
     flow = [TERMS, PASSWORD]
     server.will(challenge(flow), challenge(flow, errcode="M_X"), challenge(flow, completed=[TERMS]))
@@ -155,9 +131,7 @@ def test_max_attempts_counts_by_stage(
     ]
 
 
-def test_an_answer_of_another_type(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_an_answer_of_another_type(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """Whoever answers with another stage of the flow is rejected for that stage; else for the one asked for."""
     flow = [TERMS, PASSWORD]
     server.will(challenge(flow), challenge(flow, errcode="M_1"), challenge(flow, errcode="M_2"), "done")
@@ -177,9 +151,7 @@ def test_an_answer_of_another_type(
 
 @pytest.mark.parametrize("when", [0, 1])
 @pytest.mark.parametrize("code", ["M_UNKNOWN_TOKEN", "M_MISSING_TOKEN", "M_USER_LOCKED"])
-def test_logged_out(
-    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge, code: str, when: int
-) -> None:
+def test_logged_out(new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, code: str, when: int) -> None:
     """A 401 of the access token is raised at any time; a new attempt goes on in the same session."""
     logged_out = MatrixError(401, {"errcode": code, "soft_logout": True})
     server.will(*[challenge([PASSWORD])] * when, logged_out)
@@ -210,12 +182,7 @@ def test_logged_out(
 )
 @pytest.mark.parametrize("when", [0, 1])
 def test_anything_else_is_raised(
-    new_auth: NewAuth,
-    server: ScriptedServer,
-    answering: ScriptedUser,
-    challenge: Challenge,
-    final: Exception,
-    when: int,
+    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, final: Exception, when: int
 ) -> None:
     """Every other failure is raised unchanged, at once."""
     server.will(*[challenge([PASSWORD])] * when, final)
@@ -241,13 +208,7 @@ def test_a_401_that_asks_for_nothing(new_auth: NewAuth, server: ScriptedServer) 
 
 @pytest.mark.parametrize(("status", "errcode", "words"), LOST)
 def test_a_lost_session_starts_over(
-    new_auth: NewAuth,
-    server: ScriptedServer,
-    answering: ScriptedUser,
-    challenge: Challenge,
-    status: int,
-    errcode: str,
-    words: str,
+    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, status: int, errcode: str, words: str
 ) -> None:
     """An unknown session is dropped, with all that was done in it, and everything begins again without auth."""
     flow = [TERMS, PASSWORD]
@@ -278,9 +239,7 @@ def test_an_old_session_id_starts_over(
     assert auth.get_session_id() is None
 
 
-def test_a_session_is_lost_once_only(
-    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge
-) -> None:
+def test_a_session_is_lost_once_only(new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser) -> None:
     """The second loss in one attempt is raised; the next attempt may start over again."""
     again = MatrixError(403, {"errcode": "M_FORBIDDEN", "error": "UIAA session does not exist."})
     server.will(challenge([TERMS]), SESSION_LOST, challenge([TERMS], session="S2"), again)
@@ -297,7 +256,7 @@ def test_a_session_is_lost_once_only(
 
 
 def test_starting_over_does_not_forget_wrong_answers(
-    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge
+    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser
 ) -> None:
     """Losing the session gives no further attempts."""
     wrong = challenge([PASSWORD], errcode="M_FORBIDDEN")
@@ -307,7 +266,7 @@ def test_starting_over_does_not_forget_wrong_answers(
         new_auth(max_attempts=2).attempt_auth()
 
 
-def test_a_lost_session_at_the_dummy_stage(new_auth: NewAuth, server: ScriptedServer, challenge: Challenge) -> None:
+def test_a_lost_session_at_the_dummy_stage(new_auth: NewAuth, server: ScriptedServer) -> None:
     """Where the dummy stage finds the session lost, it is submitted again in the new one."""
     server.will(challenge([DUMMY]), SESSION_LOST, challenge([DUMMY], session="S2"), "done")
 

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
 from interactive_auth import AuthTimeoutError, InteractiveAuth, MatrixError, ResumeState, Stage, StageFailedError
-
-if TYPE_CHECKING:
-    from conftest import ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
 
 TERMS, SSO, EMAIL, MSISDN = "m.login.terms", "m.login.sso", "m.login.email.identity", "m.login.msisdn"
 FLOW = [TERMS, EMAIL, MSISDN]
@@ -39,7 +34,6 @@ def stopped(
     new_auth: NewAuth,
     server: ScriptedServer,
     user: ScriptedUser,
-    challenge: Challenge,
     asked: list[tuple[Any, ...]],
 ) -> InteractiveAuth[Any]:
     """Return an object whose attempt ended halfway: terms completed, mail and SMS sent, waiting for the mail."""
@@ -186,9 +180,7 @@ def test_a_session_without_flows(new_auth: NewAuth, server: ScriptedServer) -> N
     assert server.sent == [{"session": "S9"}]
 
 
-def test_the_state_within_a_callback(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_the_state_within_a_callback(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A state saved within a callback is good after a crash."""
     states: list[dict[str, Any]] = []
     server.will(challenge([TERMS, SSO], completed=[TERMS]))
@@ -207,9 +199,7 @@ def test_the_state_within_a_callback(
     assert server.sent == [None, {"type": SSO, "session": "S1"}]
 
 
-def test_the_words_of_a_rejection_are_carried_on(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_the_words_of_a_rejection_are_carried_on(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A new object shows the error that the one before has had, which its person has to be told."""
     wrong = challenge([TERMS], errcode="M_FORBIDDEN", error="No, not those terms")
     server.will(challenge([TERMS]), wrong, "done")
@@ -226,7 +216,7 @@ def test_the_words_of_a_rejection_are_carried_on(
 
 
 def test_errors_of_what_was_never_rejected_are_not_taken(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser
 ) -> None:
     """An error without a rejection to it is not of a saved state's making."""
     server.will("done")
@@ -254,7 +244,6 @@ def test_a_lost_session_on_resuming(
     new_auth: NewAuth,
     server: ScriptedServer,
     user: ScriptedUser,
-    challenge: Challenge,
 ) -> None:
     """A state that is too old starts over by itself, in a new session."""
     lost = MatrixError(400, {"errcode": "M_UNKNOWN", "error": "Unknown session ID: S1"})
@@ -277,7 +266,7 @@ SAVED: list[dict[Any, Any]] = [
 
 
 @pytest.mark.parametrize("saved", SAVED, ids=repr)
-def test_a_progress_of_somebody_elses(new_auth: NewAuth, challenge: Challenge, saved: Any) -> None:
+def test_a_progress_of_somebody_elses(new_auth: NewAuth, saved: Any) -> None:
     """Parts of a progress that are unknown or wrong count as nothing."""
     auth = new_auth(auth_data=challenge([TERMS]).data, progress=saved)
 
@@ -287,7 +276,7 @@ def test_a_progress_of_somebody_elses(new_auth: NewAuth, challenge: Challenge, s
 
 
 def test_a_server_cannot_set_what_only_the_library_knows(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser
 ) -> None:
     """What a 401 has beside the fields of the specification sets neither attempts nor errors nor the flow."""
     own = {"flow": [SSO], "rejections": {TERMS: 7}, "errors": {TERMS: [401, {"error": "x"}]}}
@@ -302,7 +291,7 @@ def test_a_server_cannot_set_what_only_the_library_knows(
 
 
 def test_the_completed_of_another_session_does_not_count(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser
 ) -> None:
     """Where session_id names another session than auth_data, what was completed in that one is to be done again."""
     server.will("done")
@@ -329,7 +318,7 @@ def test_another_sid_has_no_submit_url(new_auth: NewAuth, use: str) -> None:
 
 
 def test_another_address_has_no_sid(
-    stopped: InteractiveAuth[Any], new_auth: NewAuth, server: ScriptedServer, challenge: Challenge, user: ScriptedUser
+    stopped: InteractiveAuth[Any], new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser
 ) -> None:
     """Where a person corrects the address on resuming, a mail is sent there; the phone number's SMS is still good."""
     asked: list[tuple[Any, ...]] = []
@@ -353,7 +342,7 @@ def test_another_address_has_no_sid(
 
 
 @pytest.mark.parametrize("strange", ["\ud800", float("nan"), float("inf"), {"\udfff": ["\ud800"]}], ids=repr)
-def test_the_state_is_strict_json(new_auth: NewAuth, challenge: Challenge, strange: Any) -> None:
+def test_the_state_is_strict_json(new_auth: NewAuth, strange: Any) -> None:
     """Whatever the server has said, any JSON library can store the state in UTF-8, and it makes a new object."""
     said = challenge([TERMS], [SSO], params={TERMS: {"x": strange}}, completed=["\ud800", SSO], errcode="\ud800")
     auth = new_auth(auth_data=said.data)
@@ -367,9 +356,7 @@ def test_the_state_is_strict_json(new_auth: NewAuth, challenge: Challenge, stran
 # When to save it
 
 
-def test_the_state_is_given_before_each_request(
-    server: ScriptedServer, challenge: Challenge, user: ScriptedUser
-) -> None:
+def test_the_state_is_given_before_each_request(server: ScriptedServer, user: ScriptedUser) -> None:
     """Whatever is killed while a request is on its way can go on with what was saved before it, token requests too."""
     events: list[Any] = []
 
@@ -403,9 +390,7 @@ def test_the_state_is_given_before_each_request(
     assert before_poll["auth_data"]["completed"] == [TERMS]
 
 
-def test_the_state_is_given_when_it_has_changed(
-    new_auth: NewAuth, server: ScriptedServer, challenge: Challenge, user: ScriptedUser
-) -> None:
+def test_the_state_is_given_when_it_has_changed(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """What an answer has changed is saved before anybody is asked anything; what is the same is not saved again."""
     events: list[Any] = []
     server.will(challenge([TERMS, SSO]), challenge([TERMS, SSO], completed=[TERMS]), KeyError("enough"))
@@ -430,9 +415,7 @@ def test_what_state_changed_raises_ends_the_attempt(new_auth: NewAuth, server: S
     assert server.sent == []
 
 
-def test_the_chosen_flow_is_kept(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_the_chosen_flow_is_kept(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A new object walks the flow that was chosen, although it would have chosen another one."""
     server.will(challenge([TERMS], [SSO], [MSISDN]))
     user.then_always(None)
@@ -448,9 +431,7 @@ def test_the_chosen_flow_is_kept(
     assert [stage.type for stage in user.seen] == [SSO, SSO]
 
 
-def test_a_flow_that_is_gone_is_not_kept(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_a_flow_that_is_gone_is_not_kept(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """The flow that was chosen is in the state only while the server offers it."""
     server.will(challenge([TERMS]), challenge([SSO], errcode="M_FORBIDDEN"))
     user.will({"type": TERMS})
@@ -463,9 +444,7 @@ def test_a_flow_that_is_gone_is_not_kept(
     assert "flow" not in state["progress"]
 
 
-def test_rejections_are_counted_on(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_rejections_are_counted_on(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A new object knows how often a stage was answered wrongly in the session."""
     server.will(challenge([TERMS]), challenge([TERMS], errcode="M_FORBIDDEN"), "done")
     user.then_always({"type": TERMS})
@@ -481,9 +460,7 @@ def test_rejections_are_counted_on(
 @pytest.mark.parametrize(
     "rejections", [None, [], {"a": "1"}, {"a": None}, {"a": [2]}, {"a": True}, {"a": -1}], ids=repr
 )
-def test_counts_that_are_none(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, rejections: Any
-) -> None:
+def test_counts_that_are_none(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, rejections: Any) -> None:
     """A state that was tampered with makes no error, and counts nothing that is no count."""
     server.will("done")
     user.will({"type": "a"})

@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from support.clocks import FakeClock
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
 from interactive_auth import (
     HomeserverConnectionError,
-    InteractiveAuth,
     MatrixError,
     RetryPolicy,
     ServerProtocolError,
     StageFailedError,
 )
 
-if TYPE_CHECKING:
-    from conftest import FakeClock, ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
-
 PASSWORD, TERMS = "m.login.password", "m.login.terms"
-
-
-@pytest.fixture
-def answering(user: ScriptedUser) -> ScriptedUser:
-    """Return a user who answers every stage with its type."""
-    user.then_always(lambda stage: {"type": stage.type})
-    return user
 
 
 @pytest.mark.parametrize(
@@ -47,7 +33,6 @@ def test_a_rate_limit_is_waited_for(
     new_auth: NewAuth,
     server: ScriptedServer,
     answering: ScriptedUser,
-    challenge: Challenge,
     clock: FakeClock,
     limit: MatrixError,
     seconds: float,
@@ -106,7 +91,7 @@ TROUBLE = [
 @pytest.mark.usefixtures("no_jitter")
 @pytest.mark.parametrize("trouble", TROUBLE, ids=lambda error: f"{type(error).__name__} {error}")
 def test_trouble_is_retried(
-    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge, trouble: Exception
+    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, trouble: Exception
 ) -> None:
     """What failed on the way is sent again after a growing wait; each request has its own repetitions."""
     server.will(trouble, trouble, trouble, challenge([PASSWORD]), trouble, trouble, trouble, "done")
@@ -135,9 +120,7 @@ def test_the_first_trouble_is_raised(
     assert len(server.sent) == requests_sent
 
 
-def test_a_lost_session_after_trouble(
-    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge
-) -> None:
+def test_a_lost_session_after_trouble(new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser) -> None:
     """A repeated request is classified as any other."""
     lost = MatrixError(400, {"errcode": "M_UNKNOWN", "error": "Unknown session ID: S1"})
     server.will(challenge([TERMS]), ConnectionError("x"), lost, challenge([TERMS], session="S2"), "done")
@@ -147,7 +130,7 @@ def test_a_lost_session_after_trouble(
 
 
 def test_a_registration_that_the_server_is_still_busy_with(
-    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge
+    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser
 ) -> None:
     """The name that a lost request is just taking is no refusal: the same, sent again, is answered with the account."""
     in_use = MatrixError(400, {"errcode": "M_USER_IN_USE"})
@@ -161,9 +144,7 @@ def test_a_registration_that_the_server_is_still_busy_with(
 # Servers that lead nowhere
 
 
-def test_twenty_requests_without_progress(
-    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge
-) -> None:
+def test_twenty_requests_without_progress(new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser) -> None:
     """A stage that never completes is given up after twenty requests in a row, with the last answer as the cause.
 
     Where the same is answered without a reason, whatever is sent, do_request may not be sending it.
@@ -179,9 +160,7 @@ def test_twenty_requests_without_progress(
     assert len(server.sent) == 1 + 20  # the first request brought the flow
 
 
-def test_stages_that_are_refused_in_turn(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_stages_that_are_refused_in_turn(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """Of wrong answers without limit the first to a stage counts, and the same stage's further ones do not."""
     server.will(challenge([TERMS, PASSWORD]), *[challenge([TERMS, PASSWORD], errcode="M_FORBIDDEN") for _ in range(60)])
     turns = itertools.cycle([TERMS, TERMS, TERMS, PASSWORD, PASSWORD, PASSWORD])
@@ -193,9 +172,7 @@ def test_stages_that_are_refused_in_turn(
     assert len(server.sent) == 1 + 3 * 20 - 2
 
 
-def test_a_do_request_that_drops_auth(
-    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge
-) -> None:
+def test_a_do_request_that_drops_auth(new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser) -> None:
     """Where each answer is a new session without a reason, the text of the failure says what may be wrong."""
     numbers = itertools.count()
     server.then_always(lambda _auth: challenge([PASSWORD], session=f"S{next(numbers)}"))
@@ -206,9 +183,7 @@ def test_a_do_request_that_drops_auth(
     assert [stage.attempt for stage in answering.seen] == [1, 2, 3]
 
 
-def test_progress_starts_the_count_anew(
-    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge
-) -> None:
+def test_progress_starts_the_count_anew(new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser) -> None:
     """Nineteen fruitless requests are allowed before each step of the flow."""
     flow = [TERMS, PASSWORD]
     server.will(*[challenge(flow)] * 20, *[challenge(flow, completed=[TERMS])] * 20, "done")
@@ -216,9 +191,7 @@ def test_progress_starts_the_count_anew(
     assert new_auth(max_attempts=None).attempt_auth() == "done"
 
 
-def test_new_sessions_are_no_progress(
-    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge
-) -> None:
+def test_new_sessions_are_no_progress(new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser) -> None:
     """A server that opens another session each time and completes the same stage again leads nowhere."""
     flow = [TERMS, PASSWORD]
     numbers = itertools.count()
@@ -234,9 +207,7 @@ def test_new_sessions_are_no_progress(
     assert len(server.sent) <= 45
 
 
-def test_new_flows_are_no_progress(
-    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, challenge: Challenge
-) -> None:
+def test_new_flows_are_no_progress(new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser) -> None:
     """A server that offers another stage each time leads nowhere."""
     numbers = itertools.count()
     server.then_always(lambda _auth: challenge([f"org.example.{next(numbers)}"]))
@@ -255,9 +226,7 @@ def test_endless_rate_limits_are_no_progress(new_auth: NewAuth, server: Scripted
     assert len(server.sent) == 20
 
 
-def test_wrong_answers_in_turns_are_no_progress(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_wrong_answers_in_turns_are_no_progress(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """Even without max_attempts, rejections that alternate between stages come to an end."""
     server.will(challenge([TERMS, PASSWORD]))
     server.then_always(challenge([TERMS, PASSWORD], errcode="M_FORBIDDEN"))
@@ -269,9 +238,7 @@ def test_wrong_answers_in_turns_are_no_progress(
     assert len(server.sent) == 21
 
 
-def test_polls_are_not_counted(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_polls_are_not_counted(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A stage may be polled for as often as its time allows."""
     server.will(*[challenge(["m.login.sso"])] * 100, "done")
     user.will(None)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import pickle
 import traceback
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.clocks import FakeClock
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser
 
 from interactive_auth import (
     AuthTimeoutError,
@@ -20,11 +21,6 @@ from interactive_auth import (
     StageFailedError,
     handlers,
 )
-
-if TYPE_CHECKING:
-    from conftest import FakeClock, ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
 
 STAGE, EMAIL, MSISDN = "org.example.stage", "m.login.email.identity", "m.login.msisdn"
 SESSION, CLIENT_SECRET, ID_TOKEN, ANSWER = "the-session-id", "the-client-secret", "the-id-access-token", "hunter22"

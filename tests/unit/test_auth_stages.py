@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
-from interactive_auth import InteractiveAuth, MatrixError, NoAuthFlowFoundError, ServerProtocolError
-
-if TYPE_CHECKING:
-    from conftest import ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
+from interactive_auth import MatrixError, NoAuthFlowFoundError, ServerProtocolError
 
 PASSWORD, TERMS, DUMMY, SSO = "m.login.password", "m.login.terms", "m.login.dummy", "m.login.sso"
 EMAIL, MSISDN = "m.login.email.identity", "m.login.msisdn"
@@ -22,7 +16,7 @@ EMAIL, MSISDN = "m.login.email.identity", "m.login.msisdn"
 # m.login.dummy
 
 
-def test_dummy_asks_nobody(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge) -> None:
+def test_dummy_asks_nobody(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """m.login.dummy is submitted by the loop itself."""
     server.will(challenge([DUMMY]), "done")
 
@@ -31,9 +25,7 @@ def test_dummy_asks_nobody(new_auth: NewAuth, server: ScriptedServer, user: Scri
     assert user.seen == []
 
 
-def test_dummy_among_others(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_dummy_among_others(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """After the dummy stage the flow goes on."""
     server.will(challenge([DUMMY, PASSWORD]), challenge([DUMMY, PASSWORD], completed=[DUMMY]), "done")
     user.will({"type": PASSWORD})
@@ -53,7 +45,7 @@ def test_dummy_among_others(
     ],
     ids=["rejection", "challenge again", "other flows", "bare 401", "another error"],
 )
-def test_dummy_refused(new_auth: NewAuth, server: ScriptedServer, challenge: Challenge, refusal: MatrixError) -> None:
+def test_dummy_refused(new_auth: NewAuth, server: ScriptedServer, refusal: MatrixError) -> None:
     """An answer in which dummy is not completed is raised, not repeated."""
     server.will(challenge([DUMMY]), refusal)
 
@@ -66,7 +58,7 @@ def test_dummy_refused(new_auth: NewAuth, server: ScriptedServer, challenge: Cha
 # Choosing
 
 
-def test_the_flow_is_kept(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge) -> None:
+def test_the_flow_is_kept(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A flow once chosen is kept while the server still offers it, though a shorter one is offered later."""
     server.will(challenge([TERMS, PASSWORD]), challenge([SSO], [TERMS, PASSWORD], completed=[TERMS]), "done")
     user.then_always(lambda stage: {"type": stage.type})
@@ -78,9 +70,7 @@ def test_the_flow_is_kept(new_auth: NewAuth, server: ScriptedServer, user: Scrip
     assert auth.get_chosen_flow() == {"stages": [TERMS, PASSWORD]}
 
 
-def test_the_flow_is_chosen_anew(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_the_flow_is_chosen_anew(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """When the server no longer offers the chosen flow, another is chosen, by what is completed."""
     server.will(challenge([TERMS, PASSWORD]), challenge([PASSWORD], [TERMS, SSO, "x"], completed=[TERMS, SSO, "x"]))
     server.will("done")
@@ -93,7 +83,7 @@ def test_the_flow_is_chosen_anew(
     assert server.sent[2] == {"session": "S1"}
 
 
-def test_the_chosen_flow_is_a_copy(new_auth: NewAuth, server: ScriptedServer, challenge: Challenge) -> None:
+def test_the_chosen_flow_is_a_copy(new_auth: NewAuth, server: ScriptedServer) -> None:
     """Changing the flow that was returned changes nothing inside."""
     server.will(challenge([DUMMY]), "done")
     auth = new_auth()
@@ -122,7 +112,6 @@ def test_no_flow_fits(
     new_auth: NewAuth,
     server: ScriptedServer,
     user: ScriptedUser,
-    challenge: Challenge,
     options: dict[str, Any],
     flows: list[list[str]],
     required: list[str],
@@ -141,9 +130,7 @@ def test_no_flow_fits(
 @pytest.mark.parametrize(
     ("flow", "completed"), [([PASSWORD], [PASSWORD]), ([], []), ([], None)], ids=["all completed", "no stages", "null"]
 )
-def test_nothing_left_to_do(
-    new_auth: NewAuth, server: ScriptedServer, challenge: Challenge, flow: list[str], completed: Any
-) -> None:
+def test_nothing_left_to_do(new_auth: NewAuth, server: ScriptedServer, flow: list[str], completed: Any) -> None:
     """If all of the flow is completed and the server still says 401, the session alone is sent, once."""
     server.will(challenge(flow, completed=completed), "done")
 
@@ -151,7 +138,7 @@ def test_nothing_left_to_do(
     assert server.sent == [None, {"session": "S1"}]
 
 
-def test_still_nothing_left_to_do(new_auth: NewAuth, server: ScriptedServer, challenge: Challenge) -> None:
+def test_still_nothing_left_to_do(new_auth: NewAuth, server: ScriptedServer) -> None:
     """A second such answer breaks the rules; the error's cause is that answer."""
     second = challenge([PASSWORD], completed=[PASSWORD])
     server.will(challenge([PASSWORD], completed=[PASSWORD]), second)
@@ -164,9 +151,7 @@ def test_still_nothing_left_to_do(new_auth: NewAuth, server: ScriptedServer, cha
     assert caught.value.__cause__ is second
 
 
-def test_nothing_left_to_do_more_than_once(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_nothing_left_to_do_more_than_once(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """If a stage came between, the session alone is sent again."""
     server.will(challenge([TERMS], completed=[TERMS]), challenge([TERMS], completed=[]))
     server.will(challenge([TERMS], completed=[TERMS]), "done")

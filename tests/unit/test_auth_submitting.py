@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.clocks import FakeClock
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
-from interactive_auth import InteractiveAuth, MatrixError, Stage, StageFailedError
-
-if TYPE_CHECKING:
-    from conftest import FakeClock, ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
+from interactive_auth import MatrixError, Stage, StageFailedError
 
 SSO, TERMS, PASSWORD = "m.login.sso", "m.login.terms", "m.login.password"
 TOKEN = "m.login.registration_token"
 EMAIL, MSISDN = "m.login.email.identity", "m.login.msisdn"
 
 
-@pytest.fixture
-def patient(user: ScriptedUser) -> ScriptedUser:
-    """Return a user who completes every stage elsewhere."""
-    user.then_always(None)
-    return user
-
-
 def test_from_within_a_callback(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, clock: FakeClock
 ) -> None:
     """Submitting from within a callback does what returning the dict does."""
     server.will(challenge([PASSWORD]), challenge([PASSWORD], errcode="M_FORBIDDEN"), "done")
@@ -43,9 +31,7 @@ def test_from_within_a_callback(
     assert clock.waits == []
 
 
-def test_twice_from_within_a_callback(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_twice_from_within_a_callback(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A second unsent submission is refused there and then; the first is sent."""
     server.will(challenge([PASSWORD]), "done")
     auth = new_auth()
@@ -61,9 +47,7 @@ def test_twice_from_within_a_callback(
     assert server.sent[1] == {"type": PASSWORD, "n": 1, "session": "S1"}
 
 
-def test_submitted_and_returned(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_submitted_and_returned(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A callback that submits one dict and returns another made a mistake; neither is sent."""
     server.will(challenge([PASSWORD]))
     auth = new_auth()
@@ -79,9 +63,7 @@ def test_submitted_and_returned(
     assert len(server.sent) == 1
 
 
-def test_while_waiting(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
-) -> None:
+def test_while_waiting(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock) -> None:
     """A dict handed over during a wait is sent at once, instead of a poll."""
     server.will(challenge([SSO]), "done")
     auth = new_auth(poll_interval=60)
@@ -93,7 +75,7 @@ def test_while_waiting(
 
 
 def test_refused_while_waiting(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock
 ) -> None:
     """What another thread submitted and the server refused is a rejection: the callback hears of it."""
     wrong = challenge([SSO], errcode="M_FORBIDDEN")
@@ -107,7 +89,7 @@ def test_refused_while_waiting(
 
 @pytest.mark.parametrize("stage", [EMAIL, MSISDN])
 def test_threepids_submitted_by_a_callback(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, stage: str
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, stage: str
 ) -> None:
     """An email or msisdn dict that a callback submitted and the server refused is a rejection like any other."""
     server.will(challenge([stage]))
@@ -124,7 +106,6 @@ def test_threepids_submitted_by_another_thread(
     new_auth: NewAuth,
     server: ScriptedServer,
     patient: ScriptedUser,
-    challenge: Challenge,
     clock: FakeClock,
     stage: str,
 ) -> None:
@@ -145,7 +126,6 @@ def test_an_answer_without_a_type(
     new_auth: NewAuth,
     server: ScriptedServer,
     user: ScriptedUser,
-    challenge: Challenge,
     clock: FakeClock,
     answer: dict[str, Any],
     origin: str,
@@ -175,9 +155,7 @@ def test_an_answer_without_a_type(
     assert len(server.sent) == 1
 
 
-def test_an_answer_of_another_stages_type(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge
-) -> None:
+def test_an_answer_of_another_stages_type(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """An answer of a type that the flow has not counts for the stage that was asked for, and both are named."""
     server.then_always(challenge([TOKEN], errcode="M_UNRECOGNIZED"))
     user.then_always({"type": PASSWORD, "password": "x"})
@@ -188,7 +166,7 @@ def test_an_answer_of_another_stages_type(
     assert [stage.type for stage in user.seen] == [TOKEN] * 3
 
 
-def test_during_a_request(new_auth: NewAuth, server: ScriptedServer, challenge: Challenge) -> None:
+def test_during_a_request(new_auth: NewAuth, server: ScriptedServer) -> None:
     """A dict handed over while a request is on its way answers the stage that follows."""
     auth = new_auth()
 
@@ -202,9 +180,7 @@ def test_during_a_request(new_auth: NewAuth, server: ScriptedServer, challenge: 
     assert server.sent[1] == {"type": PASSWORD, "session": "S1"}
 
 
-def test_the_dict_is_copied(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
-) -> None:
+def test_the_dict_is_copied(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock) -> None:
     """The caller's dict is not modified, and can be reused at once."""
     server.will(challenge([SSO]), "done")
     auth = new_auth()
@@ -222,7 +198,7 @@ def test_the_dict_is_copied(
 
 
 @pytest.mark.parametrize("background", [False, True])
-def test_without_an_attempt(new_auth: NewAuth, server: ScriptedServer, challenge: Challenge, background: bool) -> None:
+def test_without_an_attempt(new_auth: NewAuth, server: ScriptedServer, background: bool) -> None:
     """Before an attempt and after a failed one there is nothing to submit to; after success it does nothing."""
     failure = MatrixError(500, {})
     server.will(failure, "done")
@@ -241,9 +217,7 @@ def test_without_an_attempt(new_auth: NewAuth, server: ScriptedServer, challenge
 
 
 @pytest.mark.parametrize("how", ["poll", "foreground"])
-def test_after_success_nothing_is_sent(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, how: str
-) -> None:
+def test_after_success_nothing_is_sent(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, how: str) -> None:
     """A dict handed over while the request on its way succeeds is never sent."""
     auth = new_auth()
 

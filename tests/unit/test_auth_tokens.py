@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.clocks import FakeClock
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
-from interactive_auth import AuthCancelledError, InteractiveAuth, MatrixError, RetryPolicy, ServerProtocolError, Stage
-
-if TYPE_CHECKING:
-    from conftest import FakeClock, ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
+from interactive_auth import AuthCancelledError, MatrixError, RetryPolicy, ServerProtocolError, Stage
 
 EMAIL, MSISDN, TERMS, DUMMY = "m.login.email.identity", "m.login.msisdn", "m.login.terms", "m.login.dummy"
 IN_USE = MatrixError(400, {"errcode": "M_THREEPID_IN_USE"})
@@ -65,12 +60,7 @@ def new_auth(new_auth: NewAuth, mail: TokenServer, sms: TokenServer) -> NewAuth:
 
 
 def test_tokens_are_requested_before_anyone_is_asked(
-    new_auth: NewAuth,
-    server: ScriptedServer,
-    user: ScriptedUser,
-    challenge: Challenge,
-    mail: TokenServer,
-    sms: TokenServer,
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, mail: TokenServer, sms: TokenServer
 ) -> None:
     """As soon as the flow is chosen, mail and SMS are sent, once, before the first callback."""
     flow = [TERMS, EMAIL, MSISDN]
@@ -90,7 +80,7 @@ def test_tokens_are_requested_before_anyone_is_asked(
 
 
 def test_the_token_is_requested_with_auth_data(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, mail: TokenServer
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, mail: TokenServer
 ) -> None:
     """A flow chosen from auth_data has its mail sent as well."""
     server.will("done")
@@ -102,7 +92,7 @@ def test_the_token_is_requested_with_auth_data(
 
 
 def test_without_a_session_the_request_says_so(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, mail: TokenServer
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, mail: TokenServer
 ) -> None:
     """A server that gave no session has None passed to the token request."""
     server.will(challenge([EMAIL], session=None), "done")
@@ -128,7 +118,6 @@ def test_no_token_is_requested(
     new_auth: NewAuth,
     server: ScriptedServer,
     user: ScriptedUser,
-    challenge: Challenge,
     mail: TokenServer,
     options: dict[str, Any],
     flow: list[str],
@@ -149,12 +138,7 @@ def test_no_token_is_requested(
     ids=repr,
 )
 def test_an_error_reaches_the_caller(
-    new_auth: NewAuth,
-    server: ScriptedServer,
-    user: ScriptedUser,
-    challenge: Challenge,
-    mail: TokenServer,
-    error: Exception,
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, mail: TokenServer, error: Exception
 ) -> None:
     """An error of the token request ends the attempt before anyone is asked; the next one asks for the mail again."""
     server.will(challenge([TERMS, EMAIL]))
@@ -174,12 +158,7 @@ def test_an_error_reaches_the_caller(
 
 @pytest.mark.parametrize("reply", [{}, None, {"sid": ""}, {"sid": 5}, "sid1"], ids=repr)
 def test_an_unusable_answer(
-    new_auth: NewAuth,
-    server: ScriptedServer,
-    user: ScriptedUser,
-    challenge: Challenge,
-    mail: TokenServer,
-    reply: Any,
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, mail: TokenServer, reply: Any
 ) -> None:
     """An answer without a usable sid breaks the rules: the stage could never be completed."""
     server.will(challenge([EMAIL]))
@@ -252,7 +231,7 @@ def test_another_address(new_auth: NewAuth, mail: TokenServer, sms: TokenServer)
 
 
 def test_the_address_comes_with_the_stage(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, mail: TokenServer
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, mail: TokenServer
 ) -> None:
     """A callback may ask for the address when its stage comes, have the mail sent, and leave the rest to the polls."""
     server.will(challenge([EMAIL]), "done")
@@ -265,9 +244,7 @@ def test_the_address_comes_with_the_stage(
     assert server.sent[1]["threepid_creds"] == {"sid": "sid1", "client_secret": "my-secret"}
 
 
-def test_submit_url(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, sms: TokenServer
-) -> None:
+def test_submit_url(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, sms: TokenServer) -> None:
     """The submit_url of the SMS is among the stage's params, beside what the server says about the stage."""
     sms.answers = [{"sid": "m1", "submit_url": "https://hs.example/submit"}]
     server.will(challenge([MSISDN], params={MSISDN: {"x": 1}}), "done")
@@ -292,7 +269,7 @@ def test_submit_url_alone(new_auth: NewAuth, sms: TokenServer) -> None:
 
 
 def test_the_callers_objects_are_left_alone(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, mail: TokenServer
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, mail: TokenServer
 ) -> None:
     """Inputs, auth_data and token answers may be read-only."""
     mail.answers = [MappingProxyType({"sid": "e1"})]
@@ -304,12 +281,7 @@ def test_the_callers_objects_are_left_alone(
 
 
 def test_cancel_before_asking_again(
-    new_auth: NewAuth,
-    server: ScriptedServer,
-    user: ScriptedUser,
-    challenge: Challenge,
-    mail: TokenServer,
-    clock: FakeClock,
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, mail: TokenServer, clock: FakeClock
 ) -> None:
     """Cancelling ends the wait before a token request is repeated."""
     server.will(challenge([EMAIL]))
@@ -323,7 +295,7 @@ def test_cancel_before_asking_again(
 
 
 def test_asking_again_within_a_callback(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, mail: TokenServer
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, mail: TokenServer
 ) -> None:
     """A callback may have the mail sent again, and the polls look at the new validation."""
     server.will(challenge([EMAIL, DUMMY]), challenge([EMAIL, DUMMY], completed=[EMAIL]), "done")

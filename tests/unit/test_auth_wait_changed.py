@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.clocks import FakeClock
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
 from interactive_auth import AuthCancelledError, AuthTimeoutError, InteractiveAuth, MatrixError, Stage, Wait
-
-if TYPE_CHECKING:
-    from conftest import FakeClock, ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
 
 SSO, TERMS, EMAIL = "m.login.sso", "m.login.terms", "m.login.email.identity"
 
@@ -38,9 +33,7 @@ def line(clock: FakeClock) -> Line:
     return Line(clock)
 
 
-def test_a_wait_is_told_every_second(
-    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, challenge: Challenge, line: Line
-) -> None:
+def test_a_wait_is_told_every_second(server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, line: Line) -> None:
     """It is told at once and each second, with the time left, until it is over; the polls come as without it."""
     server.will(challenge([SSO]), challenge([SSO]), "done")
     user.will(None)
@@ -62,7 +55,6 @@ def test_the_polls_come_as_without_it(
     clock: FakeClock,
     user: ScriptedUser,
     new_auth: NewAuth,
-    challenge: Challenge,
     line: Line,
     interval: float,
 ) -> None:
@@ -82,9 +74,7 @@ def test_the_polls_come_as_without_it(
     assert line.shown[-1] == (clock.elapsed, None)
 
 
-def test_a_wait_without_an_end(
-    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, challenge: Challenge, line: Line
-) -> None:
+def test_a_wait_without_an_end(server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, line: Line) -> None:
     """Without a poll_timeout there are no seconds left to tell."""
     server.will(challenge([SSO]), "done")
     user.will(None)
@@ -95,7 +85,7 @@ def test_a_wait_without_an_end(
 
 
 def test_nothing_is_told_of_a_wait_that_is_none(
-    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, challenge: Challenge, line: Line
+    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, line: Line
 ) -> None:
     """If the stage is done at the first poll, which was asked for, no wait has begun."""
     server.will(challenge([SSO]), "done")
@@ -116,7 +106,6 @@ def test_the_wait_before_another_try(
     server: ScriptedServer,
     user: ScriptedUser,
     new_auth: NewAuth,
-    challenge: Challenge,
     line: Line,
     trouble: MatrixError,
     reason: Any,
@@ -151,7 +140,6 @@ def test_cancelled_before_another_try(
     clock: FakeClock,
     user: ScriptedUser,
     new_auth: NewAuth,
-    challenge: Challenge,
     line: Line,
 ) -> None:
     """A wait for another try that is cancelled is over at once, and told to be."""
@@ -167,9 +155,7 @@ def test_cancelled_before_another_try(
     assert line.shown[-1] == (1.25, None)
 
 
-def test_a_mail_that_is_put_off(
-    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, challenge: Challenge, line: Line
-) -> None:
+def test_a_mail_that_is_put_off(server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, line: Line) -> None:
     """The wait before a token request of a callback's is sent again is told like any other."""
     answers: list[Any] = [LIMITED, {"sid": "a-sid"}]
 
@@ -189,9 +175,7 @@ def test_a_mail_that_is_put_off(
 
 
 @pytest.mark.parametrize("given", [True, False])
-def test_a_mapping_may_bring_its_own(
-    server: ScriptedServer, clock: FakeClock, challenge: Challenge, line: Line, given: bool
-) -> None:
+def test_a_mapping_may_bring_its_own(server: ScriptedServer, clock: FakeClock, line: Line, given: bool) -> None:
     """A mapping of callbacks that has a wait_changed need not have it named, and another one that is named wins."""
 
     class Callbacks(dict[str, Any]):
@@ -205,9 +189,7 @@ def test_a_mapping_may_bring_its_own(
     assert [len(each.shown) > 0 for each in (line, callbacks.wait_changed)] == [given, not given]
 
 
-def test_what_it_raises_ends_the_attempt(
-    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, challenge: Challenge
-) -> None:
+def test_what_it_raises_ends_the_attempt(server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth) -> None:
     """An exception of wait_changed arrives unchanged, as of any callback."""
 
     def fail(wait: Wait | None) -> None:
@@ -223,9 +205,7 @@ def test_what_it_raises_ends_the_attempt(
 # What a stage leaves behind
 
 
-def test_all_that_a_stage_has_set_up_is_let_go(
-    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, challenge: Challenge
-) -> None:
+def test_all_that_a_stage_has_set_up_is_let_go(server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth) -> None:
     """If one of the things to do after a stage fails, the others are done all the same, and the failure is raised."""
     done: list[str] = []
 
@@ -253,7 +233,7 @@ def test_all_that_a_stage_has_set_up_is_let_go(
 
 @pytest.mark.parametrize("ending", ["completed", "rejected", "raised", "cancelled"])
 def test_a_cleanup_is_called_once_however_the_stage_ends(
-    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, challenge: Challenge, ending: str
+    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, ending: str
 ) -> None:
     """It is called before anything else is asked of anybody."""
     done: list[str] = []
@@ -294,9 +274,7 @@ def test_a_cleanup_that_cannot_be_called(value: Any) -> None:
         Stage("x").add_cleanup(value)
 
 
-def test_a_cleanup_of_no_stage(
-    server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth, challenge: Challenge
-) -> None:
+def test_a_cleanup_of_no_stage(server: ScriptedServer, user: ScriptedUser, new_auth: NewAuth) -> None:
     """Of a stage that is over, or was made by hand, no end will come."""
     server.will(challenge([TERMS]), "done")
     user.will({"type": TERMS})

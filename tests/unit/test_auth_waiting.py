@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.clocks import FakeClock
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
 from interactive_auth import (
     AuthTimeoutError,
     HomeserverConnectionError,
-    InteractiveAuth,
     MatrixError,
     ServerProtocolError,
 )
-
-if TYPE_CHECKING:
-    from conftest import FakeClock, ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
 
 SSO, TERMS, EMAIL, MSISDN = "m.login.sso", "m.login.terms", "m.login.email.identity", "m.login.msisdn"
 SESSION_LOST = MatrixError(403, {"errcode": "M_FORBIDDEN", "error": "UIAA session does not exist."})
 
 
-@pytest.fixture
-def patient(user: ScriptedUser) -> ScriptedUser:
-    """Return a user who completes every stage elsewhere."""
-    user.then_always(None)
-    return user
-
-
-def test_polls_until_success(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
-) -> None:
+def test_polls_until_success(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser) -> None:
     """A callback that returns None has the loop poll with the session, each interval, and is not called again."""
     server.will(challenge([SSO]), challenge([SSO]), challenge([SSO], errcode="M_UNAUTHORIZED"), "done")
 
@@ -45,7 +30,7 @@ def test_polls_until_success(
     assert patient.types == [SSO]
 
 
-def test_poll_interval(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge) -> None:
+def test_poll_interval(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser) -> None:
     """poll_interval is the time from one poll to the next, the first one included."""
     server.will(challenge([SSO]), challenge([SSO]), challenge([SSO]), "done")
 
@@ -54,9 +39,7 @@ def test_poll_interval(new_auth: NewAuth, server: ScriptedServer, patient: Scrip
     assert server.times == [0, 0.75, 1.5, 2.25]
 
 
-def test_the_next_stage_after_a_poll(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
-) -> None:
+def test_the_next_stage_after_a_poll(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser) -> None:
     """When a poll finds the awaited stage completed, the next one is asked for, and waited for in its turn."""
     flow = [SSO, TERMS]
     server.will(challenge(flow), challenge(flow, completed=[SSO]), challenge(flow, completed=[SSO]), "done")
@@ -66,9 +49,7 @@ def test_the_next_stage_after_a_poll(
     assert server.times == [0, 2, 4, 6]
 
 
-def test_another_stage_completed(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
-) -> None:
+def test_another_stage_completed(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser) -> None:
     """A poll that finds the awaited stage still open calls nobody, whatever else it finds completed."""
     flow = [SSO, TERMS]
     server.will(challenge(flow), challenge(flow, completed=[TERMS]), challenge([TERMS], completed=[TERMS]), "done")
@@ -99,9 +80,7 @@ PENDING = [
 
 
 @pytest.mark.parametrize("answer", PENDING, ids=repr)
-def test_pending(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, answer: Exception
-) -> None:
+def test_pending(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, answer: Exception) -> None:
     """Not validated yet, whatever it looks like, and trouble with a poll: no callback, no attempt counted."""
     server.will(challenge([EMAIL]), *[answer] * 10, "done")
 
@@ -112,7 +91,7 @@ def test_pending(
 
 @pytest.mark.parametrize("answer", PENDING, ids=repr)
 def test_the_deadline_names_the_last_poll(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, answer: Exception
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, answer: Exception
 ) -> None:
     """At the deadline a timeout is raised, with the last poll's error as its cause."""
     server.will(challenge([EMAIL]), challenge([EMAIL]), challenge([EMAIL]), answer)
@@ -146,7 +125,6 @@ def test_a_poll_that_is_refused(
     server: ScriptedServer,
     user: ScriptedUser,
     new_auth: NewAuth,
-    challenge: Challenge,
     stage: str,
     refusal: MatrixError,
 ) -> None:
@@ -166,7 +144,7 @@ def test_a_poll_that_is_refused(
 
 
 def test_an_address_of_the_requests_own_that_is_not_validated(
-    server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth, challenge: Challenge
+    server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth
 ) -> None:
     """Of another stage's poll it is a refusal that an address is not validated: no wait for that stage mends it."""
     refusal = MatrixError(400, {"errcode": "M_THREEPID_AUTH_FAILED", "error": "No validated 3pid session found"})
@@ -178,9 +156,7 @@ def test_an_address_of_the_requests_own_that_is_not_validated(
     assert caught.value is refusal
 
 
-def test_a_poll_that_finds_another_session(
-    server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth, challenge: Challenge
-) -> None:
+def test_a_poll_that_finds_another_session(server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth) -> None:
     """What the person was shown belongs to the session that is gone, so the callback is called with the new one."""
     server.will(challenge([SSO]), challenge([SSO], session="S2"), challenge([SSO], session="S2"), "done")
 
@@ -190,9 +166,7 @@ def test_a_poll_that_finds_another_session(
     assert server.times == [0, 2, 4, 6]
 
 
-def test_new_sessions_without_end(
-    server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth, challenge: Challenge
-) -> None:
+def test_new_sessions_without_end(server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth) -> None:
     """A server that opens another session at each poll is given up."""
     numbers = itertools.count()
     server.then_always(lambda _auth: challenge([SSO], session=f"S{next(numbers)}"))
@@ -203,9 +177,7 @@ def test_new_sessions_without_end(
     assert len(patient.seen) <= 21
 
 
-def test_a_poll_that_finds_other_flows(
-    server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth, challenge: Challenge
-) -> None:
+def test_a_poll_that_finds_other_flows(server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth) -> None:
     """A flow that is no longer offered is not waited for: another one is chosen."""
     server.will(challenge([SSO]), challenge([TERMS]), "done")
 
@@ -215,9 +187,7 @@ def test_a_poll_that_finds_other_flows(
     assert server.times == [0, 2, 4]
 
 
-def test_a_resumed_attempt_polls_at_once(
-    server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth, challenge: Challenge
-) -> None:
+def test_a_resumed_attempt_polls_at_once(server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth) -> None:
     """What was awaited may have been done meanwhile, so the first wait of a resumed attempt begins with a poll."""
     server.will(challenge([SSO]), challenge([SSO]), "done")
 
@@ -239,7 +209,6 @@ def test_the_deadline_says_why(
     server: ScriptedServer,
     patient: ScriptedUser,
     new_auth: NewAuth,
-    challenge: Challenge,
     options: dict[str, Any],
     why: str,
 ) -> None:
@@ -253,7 +222,7 @@ def test_the_deadline_says_why(
 
 
 def test_the_deadline_of_a_stage_that_takes_no_polls(
-    server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth, challenge: Challenge
+    server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth
 ) -> None:
     """A callback that returned None, by mistake perhaps, is told that nothing was submitted."""
     server.will(challenge([TERMS]))
@@ -264,7 +233,7 @@ def test_the_deadline_of_a_stage_that_takes_no_polls(
 
 
 def test_the_times_can_be_changed_between_attempts(
-    server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth, challenge: Challenge, clock: FakeClock
+    server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth, clock: FakeClock
 ) -> None:
     """A timeout advises a longer one, which is set on the same object."""
     server.then_always(challenge([SSO]))
@@ -292,9 +261,7 @@ def test_times_that_cannot_be(new_auth: NewAuth, name: str, value: Any) -> None:
     assert (auth.poll_timeout, auth.poll_interval) == (300, 2)
 
 
-def test_the_deadline(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
-) -> None:
+def test_the_deadline(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock) -> None:
     """A wait lasts poll_timeout seconds, a poll that is due at its end included."""
     server.then_always(challenge([SSO]))
 
@@ -304,9 +271,7 @@ def test_the_deadline(
     assert (server.times, clock.elapsed) == ([0, 5, 10], 10)
 
 
-def test_no_time_at_all(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
-) -> None:
+def test_no_time_at_all(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock) -> None:
     """A poll_timeout of 0 polls once and does not wait."""
     server.will(challenge([SSO]), challenge([SSO]))
 
@@ -316,18 +281,14 @@ def test_no_time_at_all(
     assert len(server.sent) == 2
 
 
-def test_a_stage_that_was_done_meanwhile(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
-) -> None:
+def test_a_stage_that_was_done_meanwhile(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser) -> None:
     """The one poll of a poll_timeout of 0 finds what was done meanwhile."""
     server.will(challenge([SSO]), "done")
 
     assert new_auth(poll_timeout=0).attempt_auth() == "done"
 
 
-def test_no_deadline(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
-) -> None:
+def test_no_deadline(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock) -> None:
     """Without poll_timeout the wait has no end of its own."""
     server.will(*[challenge([SSO])] * 1000, "done")
 
@@ -336,7 +297,7 @@ def test_no_deadline(
 
 
 def test_time_in_callbacks_does_not_count(
-    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, clock: FakeClock
 ) -> None:
     """However long a callback takes, the wait after it has all of its time."""
     server.then_always(challenge([SSO]))
@@ -348,7 +309,7 @@ def test_time_in_callbacks_does_not_count(
 
 
 def test_waits_for_one_stage_add_up(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock
 ) -> None:
     """poll_timeout bounds a stage's waiting in an attempt, also if a wrong answer came between."""
     refused = challenge([SSO], errcode="M_FORBIDDEN")
@@ -363,7 +324,7 @@ def test_waits_for_one_stage_add_up(
 
 
 def test_each_stage_has_its_own_time(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock
 ) -> None:
     """The time that one stage took is not taken from the next."""
     flow = [SSO, TERMS]
@@ -376,9 +337,7 @@ def test_each_stage_has_its_own_time(
 
 
 @pytest.mark.parametrize("code", ["M_UNKNOWN_TOKEN", "M_MISSING_TOKEN", "M_USER_LOCKED"])
-def test_a_poll_that_is_logged_out(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, code: str
-) -> None:
+def test_a_poll_that_is_logged_out(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, code: str) -> None:
     """A logged-out 401 ends the wait; a new attempt goes on in the same session."""
     logged_out = MatrixError(401, {"errcode": code})
     server.will(challenge([SSO]), logged_out, "done")
@@ -391,9 +350,7 @@ def test_a_poll_that_is_logged_out(
     assert server.sent[2] == {"session": "S1"}
 
 
-def test_a_poll_that_lost_its_session(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge
-) -> None:
+def test_a_poll_that_lost_its_session(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser) -> None:
     """A poll that finds the session unknown starts over, and the stage is asked for in the new session."""
     server.will(challenge([SSO]), SESSION_LOST, challenge([SSO], session="S2"), "done")
 
@@ -403,7 +360,7 @@ def test_a_poll_that_lost_its_session(
 
 
 def test_a_session_that_is_lost_again(
-    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, challenge: Challenge, clock: FakeClock
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock
 ) -> None:
     """It starts over once; a poll's second such answer is raised, not polled for what is dead."""
     server.will(challenge([SSO]), SESSION_LOST, challenge([SSO], session="S2"))

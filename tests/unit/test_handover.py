@@ -6,15 +6,12 @@ import gc
 import math
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pytest
+from support.clocks import FakeClock
 
 from interactive_auth import AuthCancelledError, Wait
 from interactive_auth._engine.handover import Bell, Clock, Handover, Submission
-
-if TYPE_CHECKING:
-    from conftest import FakeClock
 
 ONE, TWO = Submission({"type": "one"}), Submission({"type": "two"})
 STAGE = "org.example.stage"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
 from interactive_auth import (
     Homeserver,
-    InteractiveAuth,
     MatrixError,
     ServerProtocolError,
     Stage,
@@ -17,15 +16,8 @@ from interactive_auth import (
     handlers,
 )
 
-if TYPE_CHECKING:
-    from conftest import ScriptedServer, ScriptedUser
 
-    NewAuth = Callable[..., InteractiveAuth[Any]]
-
-
-def test_token_request_that_is_told_to_wait_for_ever(
-    new_auth: NewAuth, server: ScriptedServer, challenge: Callable[..., MatrixError]
-) -> None:
+def test_token_request_that_is_told_to_wait_for_ever(new_auth: NewAuth, server: ScriptedServer) -> None:
     """A token request that is answered "again in 0 seconds" each time ends with that answer, after 20 repetitions."""
     asked: list[int] = []
 

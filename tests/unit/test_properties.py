@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.clocks import TurnedClock
 
 from interactive_auth import (
     AuthTimeoutError,
@@ -24,7 +25,7 @@ from interactive_auth import (
     Stage,
 )
 from interactive_auth._engine.flows import Needs, Stages, choose_flow, count_open
-from interactive_auth._engine.handover import Clock, Handover
+from interactive_auth._engine.handover import Handover
 from interactive_auth._engine.replies import Reply
 from interactive_auth._engine.session import UIASession
 
@@ -78,26 +79,11 @@ answers = st.lists(st.one_of(challenges, failures, st.just("done")), min_size=1,
 MOST_REQUESTS = 1000
 
 
-class JumpingClock(Clock):
-    """A clock that takes no time."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        """Return the seconds waited so far."""
-        return self.now
-
-    def wait(self, condition: Any, seconds: float) -> None:
-        """Jump to the end of the wait."""
-        self.now += seconds
-
-
 @pytest.fixture(scope="module", autouse=True)
-def jumping_clock() -> Iterator[None]:
+def turned_clock() -> Iterator[None]:
     """Let nothing in this module take time; the examples of a property share the clock."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Handover, "clock", JumpingClock())
+        patch.setattr(Handover, "clock", TurnedClock())
         yield
 
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
 import interactive_auth
 from interactive_auth import InteractiveAuth, MatrixError, ServerProtocolError, Stage, handlers
-
-if TYPE_CHECKING:
-    from conftest import ScriptedServer, ScriptedUser
-
-NewAuth = Callable[..., InteractiveAuth[Any]]
-Challenge = Callable[..., MatrixError]
 
 PASSWORD, EMAIL = "m.login.password", "m.login.email.identity"
 SECRET = "correct horse battery staple"
@@ -64,7 +59,6 @@ def test_what_a_request_ends_with(
     new_auth: NewAuth,
     server: ScriptedServer,
     user: ScriptedUser,
-    challenge: Challenge,
     answers: list[Any],
     options: dict[str, Any],
 ) -> None:
@@ -79,7 +73,7 @@ def test_what_a_request_ends_with(
     assert own(caught.value) == []
 
 
-def test_the_frames_of_a_callback_stay(server: ScriptedServer, challenge: Challenge) -> None:
+def test_the_frames_of_a_callback_stay(server: ScriptedServer) -> None:
     """What a callback raises still shows where in the program that was, right behind the call of attempt_auth()."""
     server.will(challenge([PASSWORD]))
 
@@ -92,7 +86,7 @@ def test_the_frames_of_a_callback_stay(server: ScriptedServer, challenge: Challe
     assert [each.f_code.co_name for each in frames(caught.value)] == ["test_the_frames_of_a_callback_stay", "ask"]
 
 
-def test_a_ready_made_callback(server: ScriptedServer, challenge: Challenge) -> None:
+def test_a_ready_made_callback(server: ScriptedServer) -> None:
     """The person's callable stays in the traceback of what it raises; the ready-made callback around it does not."""
     server.will(challenge([PASSWORD]))
 
@@ -107,9 +101,7 @@ def test_a_ready_made_callback(server: ScriptedServer, challenge: Challenge) -> 
 
 
 @pytest.mark.parametrize("by_hand", [True, False])
-def test_a_refused_token_request(
-    server: ScriptedServer, user: ScriptedUser, challenge: Challenge, by_hand: bool
-) -> None:
+def test_a_refused_token_request(server: ScriptedServer, user: ScriptedUser, by_hand: bool) -> None:
     """So it is with what a token request ends with, by hand too."""
 
     def refuse(*_: object) -> dict[str, str]:
@@ -124,7 +116,7 @@ def test_a_refused_token_request(
     assert own(caught.value) == []
 
 
-def test_a_cause_of_the_callers(server: ScriptedServer, challenge: Challenge) -> None:
+def test_a_cause_of_the_callers(server: ScriptedServer) -> None:
     """An error that came while another one was handled shows that one as it was, without the library's frames in it."""
     server.will(MatrixError(500, {}), MatrixError(502, {}))
     auth = InteractiveAuth(server, {}, retry=None)
@@ -143,7 +135,7 @@ def test_a_cause_of_the_callers(server: ScriptedServer, challenge: Challenge) ->
     assert "fall_back" in [each.f_code.co_name for each in frames(caught.value)]
 
 
-def test_what_is_read(server: ScriptedServer, user: ScriptedUser, challenge: Challenge) -> None:
+def test_what_is_read(server: ScriptedServer, user: ScriptedUser) -> None:
     """A failed stage, with its cause, is a screen of text that ends in the message and its public name."""
     server.will(challenge([PASSWORD]), *[challenge([PASSWORD], **WRONG)] * 3)
     user.then_always({"type": PASSWORD, "password": SECRET})

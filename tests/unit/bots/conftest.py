@@ -5,26 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
-from pytest_socket import disable_socket, enable_socket
+from support.clocks import FakeClock
 
 from interactive_auth import bots
 from interactive_auth._engine.handover import Clock, Handover
 
 from .loops import PATIENCE
-
-if TYPE_CHECKING:
-    from conftest import FakeClock
-
-
-@pytest.fixture(autouse=True)
-def no_sockets() -> Iterator[None]:
-    """Fail a test that opens a socket, but for the pair with which an event loop wakes itself."""
-    disable_socket(allow_unix_socket=True)
-    yield
-    enable_socket()
 
 
 @pytest.fixture(autouse=True)

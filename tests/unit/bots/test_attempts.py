@@ -6,28 +6,22 @@ import asyncio
 import contextvars
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import pytest
+from support.scripted import NewAuth, ScriptedServer, challenge
 
 from interactive_auth import AuthCancelledError, InteractiveAuth, MatrixError, Stage, bots
 
 from .loops import PATIENCE, InFlight, LibraryError, Question, begun, run
 
-if TYPE_CHECKING:
-    from conftest import ScriptedServer
-
-
-Challenge = Callable[..., MatrixError]
-NewAuth = Callable[..., InteractiveAuth[Any]]
-
 PASSWORD = {"type": "m.login.password"}
 
 
 @pytest.mark.usefixtures("real_clock")
-def test_what_is_submitted_in_the_loop_ends_the_attempt(server: ScriptedServer, challenge: Challenge) -> None:
+def test_what_is_submitted_in_the_loop_ends_the_attempt(server: ScriptedServer) -> None:
     """The event loop goes on while the attempt waits, and its handlers submit without blocking."""
 
     async def bot() -> dict[str, Any]:
@@ -44,7 +38,7 @@ def test_what_is_submitted_in_the_loop_ends_the_attempt(server: ScriptedServer, 
 
 
 @pytest.mark.usefixtures("real_clock")
-def test_what_is_cancelled_in_the_loop_ends_the_attempt(server: ScriptedServer, challenge: Challenge) -> None:
+def test_what_is_cancelled_in_the_loop_ends_the_attempt(server: ScriptedServer) -> None:
     """``cancel()`` by a handler of the event loop raises AuthCancelledError where the attempt is awaited."""
 
     async def bot() -> None:
@@ -120,7 +114,7 @@ def test_an_error_does_not_outlive_its_last_use() -> None:
 
 
 @pytest.mark.usefixtures("real_clock")
-def test_a_second_attempt_does_not_disturb_the_first(server: ScriptedServer, challenge: Challenge) -> None:
+def test_a_second_attempt_does_not_disturb_the_first(server: ScriptedServer) -> None:
     """A second attempt at the same time is refused, and the first one goes on to its end."""
 
     async def bot() -> dict[str, Any]:
@@ -137,7 +131,7 @@ def test_a_second_attempt_does_not_disturb_the_first(server: ScriptedServer, cha
 
 
 @pytest.mark.usefixtures("real_clock")
-def test_a_cancelled_task_ends_the_waiting_attempt(server: ScriptedServer, challenge: Challenge) -> None:
+def test_a_cancelled_task_ends_the_waiting_attempt(server: ScriptedServer) -> None:
     """When the task ends the attempt has ended, so that another one goes on in the same session."""
 
     async def bot() -> dict[str, Any]:
@@ -211,7 +205,7 @@ def test_a_task_cancelled_early_and_often_ends_with_its_attempt() -> None:
 
 
 @pytest.mark.usefixtures("real_clock")
-def test_a_coroutine_that_is_closed_ends_the_attempt(server: ScriptedServer, challenge: Challenge) -> None:
+def test_a_coroutine_that_is_closed_ends_the_attempt(server: ScriptedServer) -> None:
     """Where the event loop was closed in the middle, and the coroutine is given up, so is the attempt."""
     loop = asyncio.new_event_loop()
 
@@ -262,7 +256,7 @@ def test_a_program_that_ends_does_not_wait_for_the_thread(server: ScriptedServer
     assert run(bots.attempt_auth(new_auth())) is True
 
 
-def test_coroutines_serve_in_every_place(server: ScriptedServer, challenge: Challenge) -> None:
+def test_coroutines_serve_in_every_place(server: ScriptedServer) -> None:
     """Requests, token requests and callbacks may all be coroutine functions, in a thread of the bot's own, too."""
     asked: list[tuple[Any, ...]] = []
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import pytest
+from support.clocks import FakeClock
+from support.scripted import ScriptedServer, ScriptedUser
 
 from interactive_auth import (
     AuthCancelledError,
@@ -19,9 +21,6 @@ from interactive_auth import (
 )
 
 from .loops import PATIENCE, InFlight, LibraryError, begun, make, run
-
-if TYPE_CHECKING:
-    from conftest import FakeClock, ScriptedServer, ScriptedUser
 
 
 @pytest.mark.parametrize("error", [OSError(111, "refused"), asyncio.TimeoutError()])

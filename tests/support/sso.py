@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, quote, urljoin
 import requests
 from throwaway_synapse import Config, free_port
 
-from ..servers.wire import Reply, Sent, serve
+from .wire import Reply, Sent, serve
 
 
 def cas_reply(sent: Sent) -> Reply:

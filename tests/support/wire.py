@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -25,12 +26,20 @@ class Wire:
     def __init__(self, answer: Callable[[Sent], Reply], tls: ssl.SSLContext | None) -> None:
         self.sent: list[Sent] = []
         self.answer = answer
+        self._came = threading.Condition()
         self.server = HTTPThread(self._receive, tls)
         self.base_url = self.server.base_url
 
     def _receive(self, sent: Sent) -> Reply:
-        self.sent.append(sent)
+        with self._came:
+            self.sent.append(sent)
+            self._came.notify_all()
         return self.answer(sent)
+
+    def wait_for(self, count: int, timeout: float = 30.0) -> None:
+        """Wait until so many requests have come."""
+        with self._came:
+            assert self._came.wait_for(lambda: len(self.sent) >= count, timeout), f"only {len(self.sent)} have come"
 
 
 @contextmanager

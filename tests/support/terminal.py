@@ -61,6 +61,11 @@ class Terminal:
         """Type a line, and press Enter."""
         os.write(self._person, f"{line}\n".encode())
 
+    def answer(self, question: str, line: str) -> None:
+        """Wait for a question, and answer it."""
+        self.wait_for(question)
+        self.type(line)
+
     def interrupt(self) -> None:
         """Press Ctrl-C."""
         os.write(self._person, b"\x03")
