@@ -15,7 +15,7 @@ from .._checks import type_error
 from .._engine.auth import InteractiveAuth
 from .._errors import MatrixError, ServerProtocolError
 from .._text import printable
-from .._types import InteractiveAuthOptions, RequestEmailToken, RequestMsisdnToken, StartAuthStage
+from .._types import InteractiveAuthOptions, RequestEmailToken, RequestMsisdnToken, StageCallbacks, StageType
 
 R = TypeVar("R", bound=Mapping[str, Any])
 
@@ -97,9 +97,7 @@ class UIARequest(Generic[R]):
                 raise ServerProtocolError(f"{self._name} was answered with success, but there is no usable {name}")
         return cast("R", response)
 
-    def authenticate(
-        self, start_auth_stage: StartAuthStage | Mapping[str, StartAuthStage], **options: Unpack[InteractiveAuthOptions]
-    ) -> R:
+    def authenticate(self, start_auth_stage: StageCallbacks[StageType], **options: Unpack[InteractiveAuthOptions]) -> R:
         """Send the request, go through its authentication, and return the response.
 
         Args:
