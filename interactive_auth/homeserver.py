@@ -29,7 +29,7 @@ from ._http.endpoints import (
     RegisterResponse,
 )
 from ._http.token_requests import TokenRequests
-from ._http.transport import open_transport
+from ._http.transport import Transport
 from ._http.uia_request import UIARequest, encode
 
 __all__ = [
@@ -84,7 +84,7 @@ class Homeserver(Endpoints, TokenRequests):
         address = check_base_url(base_url, allow_insecure_http=allow_insecure_http)
         self.access_token = access_token
         self._allow_insecure_http = allow_insecure_http
-        self._transport = open_transport(address, timeout, session)
+        self._transport = Transport(address, timeout, session)
 
     @classmethod
     def discover(

@@ -16,7 +16,7 @@ _LOGGERS = ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"
 
 
 @contextmanager
-def secretive_log() -> Iterator[None]:
+def quiet_log() -> Iterator[None]:
     """Cut queries, quotations and tracebacks out of what is logged in this thread meanwhile."""
     before = _SENDING.set(True)
     try:
