@@ -6,6 +6,7 @@ well. What must not be here: anything that a session of the caller's sends by.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from http.cookiejar import CookieJar
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
-from urllib3 import HTTPConnectionPool
+from urllib3 import HTTPConnectionPool, HTTPHeaderDict
 
 from .deadline import bounded_pools
 
@@ -63,15 +64,20 @@ class BoundedAdapter(HTTPAdapter):
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Do nothing, since it was done when the pool was found; it looks for files each time."""
 
+    def request_url(self, request: requests.PreparedRequest, proxies: dict[str, str] | None) -> str:
+        return super().request_url(request, proxies) if proxies else request.path_url
+
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        # As requests does it, but without looking for cookies where there are none.
+        # As requests does it, but without looking for cookies where there are none, nor for the encoding of a text;
+        # urllib3's headers do not mind the case either.
         response = requests.Response()
         response.status_code = resp.status
-        response.headers = CaseInsensitiveDict(resp.headers)
+        headers = resp.headers
+        response.headers = headers if isinstance(headers, HTTPHeaderDict) else CaseInsensitiveDict(headers)
         response.raw, response.reason = resp, resp.reason
         response.url, response.request = req.url or "", req
         response.connection = self
-        if "Set-Cookie" in response.headers:
+        if "Set-Cookie" in headers:
             extract_cookies_to_jar(response.cookies, req, resp)
         return response
 
@@ -93,9 +99,16 @@ class _Jar(RequestsCookieJar):
             super().extract_cookies(response, request)
 
 
+class _Session(requests.Session):
+    """A session that follows no redirect, and does not read the body of one to prepare it."""
+
+    def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[requests.Response]:  # type: ignore[override]
+        return iter(())
+
+
 def open_session() -> requests.Session:
     """Return a session of the library's own."""
-    session = requests.Session()
+    session = _Session()
     adapter = BoundedAdapter()
     session.mount("https://", adapter)
     session.mount("http://", adapter)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.structures import CaseInsensitiveDict
+from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.response import HTTPResponse
 
@@ -144,7 +145,9 @@ def read_response(response: requests.Response, seconds: float, *, bounded: bool 
         TimeoutError: the body has taken too long.
         OSError: it or its headers broke off, or it cannot be decompressed.
     """
-    headers = CaseInsensitiveDict(response.headers or {})
+    headers: Mapping[str, str] = response.headers
+    if not isinstance(headers, (CaseInsensitiveDict, HTTPHeaderDict)):  # made by hand
+        headers = CaseInsensitiveDict(headers or {})
     raw = response.raw
     if raw is None or response._content is not False:
         read = response.content or b""

@@ -65,6 +65,13 @@ class _Prepared(NamedTuple):
     settings: Mapping[str, Any]
 
 
+class _Settings(NamedTuple):
+    """How a session sends to an origin, and what of the session that was found from."""
+
+    basis: tuple[object, ...]
+    found: Mapping[str, Any]
+
+
 class Transport:
     """A homeserver's address and the way to it; safe to share between threads.
 
@@ -79,6 +86,7 @@ class Transport:
         self.timeout = timeout
         self._origin = _origin(base_url)
         self._prepared: dict[Target, _Prepared] = {}
+        self._settings: dict[tuple[str, str], _Settings] = {}
         self._is_own = session is None
         self._session = open_session() if session is None else session
         self._process = os.getpid()
@@ -86,6 +94,7 @@ class Transport:
     def close(self) -> None:
         """Close the connections that are the library's own; they are opened again when they are needed."""
         self._prepared.clear()
+        self._settings.clear()
         if self._is_own:
             self._session.close()
 
@@ -182,6 +191,7 @@ class Transport:
         session = self._session
         at_home = self._is_at_home(target)
         hooks = session.hooks.get("response") or []
+        theirs = [hooks] if callable(hooks) else hooks
         request = requests.Request(
             target.method,
             target.address,
@@ -190,17 +200,29 @@ class Transport:
             params=dict(target.params),
             # A session with an auth of its own keeps it where no access token has to be sent.
             auth=None if at_home and token is None and session.auth else _Token(token),
-            hooks={"response": [_refuse_interim, *([hooks] if callable(hooks) else hooks), _hide_redirect]},
+            hooks=None if self._is_own else {"response": [_refuse_interim, *theirs, _hide_redirect]},
         )
         # What a session adds to each request, its cookies for one, is for the homeserver and for nobody that it names.
         prepared = session.prepare_request(request) if at_home else request.prepare()
-        settings = session.merge_environment_settings(prepared.url or "", {}, True, None, None)
+        return _Prepared(prepared, self._settings_for(target.address, at_home=at_home))
+
+    def _settings_for(self, address: str, *, at_home: bool) -> Mapping[str, Any]:
+        """Return proxies and certificates, for which requests would read the whole environment each time."""
+        session, origin = self._session, _origin(address)
+        basis = (session.trust_env, session.verify, session.cert, dict(session.proxies))
+        known = self._settings.get(origin)
+        if known is not None and known.basis == basis:
+            return known.found
+        found = session.merge_environment_settings(address, {}, True, None, None)
         if not at_home:
-            settings["cert"] = None
-        if self._is_own and is_loopback(urlsplit(prepared.url or "").hostname or ""):
+            found["cert"] = None
+        if self._is_own and is_loopback(urlsplit(address).hostname or ""):
             # A proxy elsewhere would be told the access token, and would look for the homeserver on its own machine.
-            settings["proxies"] = {}
-        return _Prepared(prepared, settings)
+            found["proxies"] = {}
+        if len(self._settings) >= _MOST_PREPARED:
+            self._settings.clear()
+        self._settings[origin] = _Settings(basis, found)
+        return found
 
     def _is_at_home(self, target: Target) -> bool:
         return _origin(target.address) == self._origin
