@@ -7,7 +7,7 @@ well. What must not be here: anything that a session of the caller's sends by.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from http.cookiejar import CookieJar
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -70,10 +70,12 @@ class BoundedAdapter(HTTPAdapter):
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         # As requests does it, but without looking for cookies where there are none, nor for the encoding of a text;
         # urllib3's headers do not mind the case either.
-        response = requests.Response()
-        response.status_code = resp.status
         headers = resp.headers
-        response.headers = headers if isinstance(headers, HTTPHeaderDict) else CaseInsensitiveDict(headers)
+        response = _Response()
+        response.status_code = resp.status
+        response.headers = (
+            headers if isinstance(headers, HTTPHeaderDict) else CaseInsensitiveDict(headers)  # type: ignore[assignment]
+        )
         response.raw, response.reason = resp, resp.reason
         response.url, response.request = req.url or "", req
         response.connection = self
@@ -97,6 +99,18 @@ class _Jar(RequestsCookieJar):
     def extract_cookies(self, response: Any, request: Any) -> None:
         if "Set-Cookie" in response.info():
             super().extract_cookies(response, request)
+
+
+class _Response(requests.Response):
+    """A response as requests makes it, from the fields of another one: they are many, and a jar takes its time."""
+
+    _FIELDS = vars(requests.Response())
+    _POLICY = DefaultCookiePolicy()
+
+    def __init__(self) -> None:
+        vars(self).update(self._FIELDS)
+        self.history = []
+        self.cookies = RequestsCookieJar(self._POLICY)
 
 
 class _Session(requests.Session):

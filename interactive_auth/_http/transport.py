@@ -18,7 +18,7 @@ from requests.cookies import get_cookie_header
 from urllib3.exceptions import HTTPError
 
 from .._errors import HomeserverConnectionError, MatrixError
-from .._text import is_encodable, shown
+from .._text import shown
 from .adapter import open_session
 from .addresses import is_loopback
 from .answers import REDIRECT, RawResponse, check_answer, read_response, reason_of
@@ -105,17 +105,9 @@ class Transport:
             method: the HTTP method.
             url: the path below ``base_url``, percent-encoded, or a whole address elsewhere.
             params: the query's parameters.
-
-        Raises:
-            ValueError: one of them cannot be sent.
         """
         address = self.base_url + url if url.startswith("/") else url
-        target = Target(method, address, tuple((params or {}).items()))
-        if not all(
-            is_encodable(text) for text in (method, address, *(text for pair in target.params for text in pair))
-        ):
-            raise ValueError("method, path and params must be text, without lone surrogates")
-        return target
+        return Target(method, address, tuple((params or {}).items()))
 
     def send(self, target: Target, body: str | None = None, token: str | None = None) -> dict[str, Any]:
         """Send one request, and return the JSON body of its success.
