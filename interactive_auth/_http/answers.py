@@ -145,6 +145,7 @@ def read_response(response: requests.Response, seconds: float, *, bounded: bool 
         TimeoutError: the body has taken too long.
         OSError: it or its headers broke off, or it cannot be decompressed.
     """
+    refuse_interim(response)
     headers: Mapping[str, str] = response.headers
     if not isinstance(headers, (CaseInsensitiveDict, HTTPHeaderDict)):  # made by hand
         headers = CaseInsensitiveDict(headers or {})
@@ -171,6 +172,19 @@ def read_response(response: requests.Response, seconds: float, *, bounded: bool 
         if content is None:
             response.close()
     return answer if content is None else answer._replace(content=_decode(content, headers.get("Content-Encoding", "")))
+
+
+def refuse_interim(response: requests.Response, *_: Any, **__: Any) -> None:
+    """Hang up after an answer that only announces another one (RFC 9110, section 15.2).
+
+    requests takes it for the answer, and would use the connection, on which the real one is still to come, again.
+
+    Raises:
+        OSError: it is such an answer.
+    """
+    if 100 <= response.status_code < 200:
+        response.close()
+        raise OSError(f"the answer was only an interim one ({response.status_code})")
 
 
 def refuse_cut_headers(answer: RawResponse) -> None:

@@ -21,7 +21,7 @@ from .._errors import HomeserverConnectionError, MatrixError
 from .._text import shown
 from .adapter import open_session
 from .addresses import is_loopback
-from .answers import REDIRECT, RawResponse, check_answer, read_response, reason_of
+from .answers import REDIRECT, RawResponse, check_answer, read_response, reason_of, refuse_interim
 from .quiet_log import quiet_log
 
 #: As many targets are kept prepared; a program that talks to more at a time prepares some of them again.
@@ -192,7 +192,7 @@ class Transport:
             params=dict(target.params),
             # A session with an auth of its own keeps it where no access token has to be sent.
             auth=None if at_home and token is None and session.auth else _Token(token),
-            hooks=None if self._is_own else {"response": [_refuse_interim, *theirs, _hide_redirect]},
+            hooks=None if self._is_own else {"response": [refuse_interim, *theirs, _hide_redirect]},
         )
         # What a session adds to each request, its cookies for one, is for the homeserver and for nobody that it names.
         prepared = session.prepare_request(request) if at_home else request.prepare()
@@ -201,7 +201,7 @@ class Transport:
     def _settings_for(self, address: str, *, at_home: bool) -> Mapping[str, Any]:
         """Return proxies and certificates, for which requests would read the whole environment each time."""
         session, origin = self._session, _origin(address)
-        basis = (session.trust_env, session.verify, session.cert, dict(session.proxies))
+        basis = (session.trust_env, session.verify, session.cert, dict(session.proxies or {}))
         known = self._settings.get(origin)
         if known is not None and known.basis == basis:
             return known.found
@@ -223,18 +223,6 @@ class Transport:
 def _origin(address: str) -> tuple[str, str]:
     parts = urlsplit(address)
     return parts.scheme, parts.netloc.lower()
-
-
-def _refuse_interim(response: requests.Response, *_: Any, **__: Any) -> None:
-    """Hang up after an answer that only announces another one (RFC 9110, section 15.2).
-
-    requests takes it for the answer, and the connection, on which the real one is still to come, would be used again.
-    """
-    if 100 <= response.status_code < 200:
-        response.close()
-        raise OSError(
-            f"an interim answer ({response.status_code}), after which requests does not wait for the real one"
-        )
 
 
 def _hide_redirect(response: requests.Response, *_: Any, **__: Any) -> None:
