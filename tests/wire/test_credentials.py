@@ -114,7 +114,8 @@ def test_cookies_expire(server: WireServer, homeserver: Homeserver) -> None:
     server.will_reply(200)
     request(None)
 
-    with patch("time.time", lambda later=time.time() + 120: later):
+    later = time.time() + 120
+    with patch("time.time", lambda: later):
         request(None)
 
     assert [received.headers.get("Cookie") for received in server.received] == [None, "backend=b1", None]
