@@ -15,7 +15,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
-from urllib3 import HTTPConnectionPool, HTTPHeaderDict
+from urllib3 import HTTPConnectionPool, HTTPResponse
 
 from .deadline import bounded_pools
 
@@ -73,9 +73,7 @@ class BoundedAdapter(HTTPAdapter):
         headers = resp.headers
         response = _Response()
         response.status_code = resp.status
-        response.headers = (
-            headers if isinstance(headers, HTTPHeaderDict) else CaseInsensitiveDict(headers)  # type: ignore[assignment]
-        )
+        response.headers = headers if isinstance(resp, HTTPResponse) else CaseInsensitiveDict(headers)
         response.raw, response.reason = resp, resp.reason
         response.url, response.request = req.url or "", req
         response.connection = self

@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.structures import CaseInsensitiveDict
-from urllib3 import HTTPHeaderDict
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 from urllib3.response import HTTPResponse
 
 from .._checks import type_error
@@ -123,7 +122,9 @@ def reason_of(failure: BaseException, seconds: float) -> str:
     cause: BaseException | None = failure
     while cause is not None:
         failure = cause
-        inner = (getattr(cause, "reason", None), *cause.args, cause.__cause__)
+        # urllib3 1.26 does not say what a failure to connect comes from, but raises it while that is handled.
+        handled = cause.__context__ if isinstance(cause, NewConnectionError) else None
+        inner = (getattr(cause, "reason", None), *cause.args, cause.__cause__, handled)
         cause = next((error for error in inner if isinstance(error, BaseException)), None)
     if isinstance(failure, (TimeoutError, requests.Timeout, ReadTimeoutError)):
         return "it took too long" if seconds == math.inf else f"it took more than {seconds:g} seconds"
@@ -146,8 +147,8 @@ def read_response(response: requests.Response, seconds: float, *, bounded: bool 
         OSError: it or its headers broke off, or it cannot be decompressed.
     """
     refuse_interim(response)
-    headers: Mapping[str, str] = response.headers
-    if not isinstance(headers, (CaseInsensitiveDict, HTTPHeaderDict)):  # made by hand
+    headers: Mapping[str, str] | None = response.headers
+    if headers is None or isinstance(headers, dict):  # made by hand; all others do not mind the case
         headers = CaseInsensitiveDict(headers or {})
     raw = response.raw
     if raw is None or response._content is not False:
