@@ -12,7 +12,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -211,6 +211,49 @@ def test_interim_answer_is_never_the_answer(
         else:
             with pytest.raises(HomeserverConnectionError, match=r"the answer was only an interim one \(10[123]\)$"):
                 send(None)
+
+
+@pytest.fixture
+def without_read1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away what urllib3 before 2.1 does not have."""
+    for kind in (urllib3.HTTPResponse, urllib3.BaseHTTPResponse):
+        monkeypatch.delattr(kind, "read1", raising=False)
+
+
+@pytest.mark.parametrize("script", DRIPS.values(), ids=DRIPS)
+def test_dripping_server_and_an_old_urllib3(
+    without_read1: None, server: WireServer, impatient: Homeserver, script: Callable[[Exchange], None]
+) -> None:
+    """So it is with an urllib3 that returns nothing before all that was asked for is there."""
+    test_dripping_server(server, impatient, script)
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+def test_answer_to_an_old_urllib3(
+    without_read1: None, server: WireServer, homeserver: Homeserver, encoding: str
+) -> None:
+    """And a whole answer is read to its end."""
+    server.will_reply(200, gzip.compress(BODY) if encoding else BODY, Content_Encoding=encoding)
+
+    assert homeserver.delete_devices([])(None) == {"a": 1}
+    assert homeserver.delete_devices([])(None) == {"a": 1}
+    assert len(server.connections) == 1
+
+
+def test_short_answer_to_an_old_urllib3(
+    server: WireServer, homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that is cut halfway is none, also where urllib3 takes it for whole, as it does before 2."""
+    plain = urllib3.HTTPResponse.__init__
+
+    def lenient(self: urllib3.HTTPResponse, *args: Any, **kwargs: Any) -> None:
+        plain(self, *args, **{**kwargs, "enforce_content_length": False})
+
+    monkeypatch.setattr(urllib3.HTTPResponse, "__init__", lenient)
+    server.will_send(OK, b"Content-Length: 100\r\n\r\n{}")
+
+    with pytest.raises(HomeserverConnectionError, match=r"got no answer: the answer broke off$"):
+        homeserver.delete_devices([])(None)
 
 
 def reset(exchange: Exchange) -> None:
