@@ -58,18 +58,8 @@ class Target(NamedTuple):
     params: tuple[tuple[str, str], ...]
 
 
-class _Prepared(NamedTuple):
-    """A request that is ready to be sent, and how."""
-
-    request: requests.PreparedRequest
-    settings: Mapping[str, Any]
-
-
-class _Settings(NamedTuple):
-    """How a session sends to an origin, and what of the session that was found from."""
-
-    basis: tuple[object, ...]
-    found: Mapping[str, Any]
+#: A request that is ready to be sent, and the settings of its session that it is sent with.
+_Prepared = tuple[requests.PreparedRequest, Mapping[str, Any]]
 
 
 class Transport:
@@ -86,7 +76,8 @@ class Transport:
         self.timeout = timeout
         self._origin = _origin(base_url)
         self._prepared: dict[Target, _Prepared] = {}
-        self._settings: dict[tuple[str, str], _Settings] = {}
+        # How the session sends to an origin, and what of the session that was found from.
+        self._settings: dict[tuple[str, str], tuple[object, Mapping[str, Any]]] = {}
         self._is_own = session is None
         self._session = open_session() if session is None else session
         self._process = os.getpid()
@@ -138,11 +129,9 @@ class Transport:
 
     def _exchange(self, target: Target, body: bytes | None, token: str | None) -> RawResponse:
         # All that the caller may have changed of a session since the last request counts.
-        prepared = (self._copy if self._is_own else self._prepare)(target, body, token)
+        request, settings = (self._copy if self._is_own else self._prepare)(target, body, token)
         try:
-            response = self._session.send(
-                prepared.request, timeout=self.timeout, allow_redirects=False, **prepared.settings
-            )
+            response = self._session.send(request, timeout=self.timeout, allow_redirects=False, **settings)
         except requests.HTTPError as error:
             # A hook of the session's may raise for the very status that asks for authentication.
             if error.response is None:
@@ -160,11 +149,11 @@ class Transport:
         if prepared is None:
             prepared = self._prepare(target, None, None)
             for name in _NEEDLESS:
-                prepared.request.headers.pop(name, None)
+                prepared[0].headers.pop(name, None)
             if len(self._prepared) >= _MOST_PREPARED:
                 self._prepared.clear()
             self._prepared[target] = prepared
-        model = prepared.request
+        model, settings = prepared
         request = requests.PreparedRequest()
         request.method, request.url, request.hooks = model.method, model.url, model.hooks
         request.headers = model.headers.copy()
@@ -176,7 +165,7 @@ class Transport:
         cookies = self._session.cookies
         if cookies and self._is_at_home(target) and (cookie := get_cookie_header(cookies, request)):
             request.headers["Cookie"] = cookie
-        return _Prepared(request, prepared.settings)
+        return request, settings
 
     def _prepare(self, target: Target, body: bytes | None, token: str | None) -> _Prepared:
         """Prepare a request as the session would."""
@@ -196,15 +185,15 @@ class Transport:
         )
         # What a session adds to each request, its cookies for one, is for the homeserver and for nobody that it names.
         prepared = session.prepare_request(request) if at_home else request.prepare()
-        return _Prepared(prepared, self._settings_for(target.address, at_home=at_home))
+        return prepared, self._settings_for(target.address, at_home=at_home)
 
     def _settings_for(self, address: str, *, at_home: bool) -> Mapping[str, Any]:
         """Return proxies and certificates, for which requests would read the whole environment each time."""
         session, origin = self._session, _origin(address)
         basis = (session.trust_env, session.verify, session.cert, dict(session.proxies or {}))
         known = self._settings.get(origin)
-        if known is not None and known.basis == basis:
-            return known.found
+        if known is not None and known[0] == basis:
+            return known[1]
         found = session.merge_environment_settings(address, {}, True, None, None)
         if not at_home:
             found["cert"] = None
@@ -213,7 +202,7 @@ class Transport:
             found["proxies"] = {}
         if len(self._settings) >= _MOST_PREPARED:
             self._settings.clear()
-        self._settings[origin] = _Settings(basis, found)
+        self._settings[origin] = basis, found
         return found
 
     def _is_at_home(self, target: Target) -> bool:
