@@ -6,7 +6,7 @@ well. What must not be here: anything that a session of the caller's sends by.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
@@ -74,7 +74,7 @@ class BoundedAdapter(HTTPAdapter):
         response = _Response()
         response.status_code = resp.status
         response.headers = headers if isinstance(resp, HTTPResponse) else CaseInsensitiveDict(headers)
-        response.raw, response.reason = resp, resp.reason
+        response.raw, response.reason = resp, resp.reason or ""
         response.url, response.request = req.url or "", req
         response.connection = self
         if "Set-Cookie" in headers:
@@ -114,8 +114,8 @@ class _Response(requests.Response):
 class _Session(requests.Session):
     """A session that follows no redirect, and does not read the body of one to prepare it."""
 
-    def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[requests.Response]:  # type: ignore[override]
-        return iter(())
+    def resolve_redirects(self, *_: Any, **__: Any) -> Generator[requests.Response, None, None]:
+        yield from ()
 
 
 def open_session() -> requests.Session:

@@ -64,7 +64,8 @@ class _BoundedAnswer(http.client.HTTPResponse):
         # http.client skips 100 alone. Any other 1xx (RFC 9110, section 15.2) would be taken for the answer, and the
         # answer for that to the next request. Nothing was asked to be switched to by a 101.
         while 100 <= self.status < 200 and self.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
-            self.headers = None  # type: ignore[assignment]  # as it is before anything was read
+            unread: Any = None  # as the headers are before anything was read
+            self.headers = unread
             super().begin()
 
 
