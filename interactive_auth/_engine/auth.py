@@ -190,6 +190,9 @@ class InteractiveAuth(Generic[T_co]):
     def poll_timeout(self, value: float | None) -> None:
         self._options = self._options._replace(poll_timeout=_check_timeout(value))
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._conversation.progress()}>"
+
     def attempt_auth(self) -> T_co:
         """Send the request until it succeeds, and return the response.
 

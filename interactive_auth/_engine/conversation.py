@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from .._errors import InteractiveAuthError, MatrixError
 from .._text import plain, printable
 from .._types import AuthType, DoRequest, Inputs, ResumeState, RetryPolicy, StateChanged
+from .flows import next_stage
 from .handover import Handover
 from .replies import FAILURES, Reply, classify_failure, refuse_misuse, wait_reason
 from .retry import Retries
@@ -263,6 +264,18 @@ class Conversation(Generic[T]):
         if threepid is not None and threepid.submit_url is not None:
             return {**(known or {}), "submit_url": threepid.submit_url}
         return known
+
+    def progress(self) -> str:
+        """Return where the authentication stands, in words, without a secret."""
+        session = self.session
+        if _RESPONSE in self._responses:
+            return "succeeded"
+        if session.chosen is None:
+            return "nothing was asked for yet"
+        done = [stage for stage in session.chosen if stage in session.completed]
+        now = self.stage or next_stage(session.chosen, session.completed)
+        stage = "every stage is done" if now is None else f"at {printable(now, 100)}"
+        return f"{stage}, {len(done)} of {len(session.chosen)} stages completed"
 
     def is_first_time(self, stage: str, what: str) -> bool:
         """Note that a callback does something once in a session, and return whether it is the first time.

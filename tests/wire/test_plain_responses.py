@@ -63,7 +63,9 @@ def test_error(server: WireServer, ask: Ask) -> None:
     """Any other response is a MatrixError with status, body and the seconds of Retry-After."""
     server.will_reply(429, {"errcode": "M_LIMIT_EXCEEDED", "error": "Wait"}, Retry_After="3")
 
-    with pytest.raises(MatrixError, match=r"^429 M_LIMIT_EXCEEDED: Wait$") as caught:
+    with pytest.raises(
+        MatrixError, match=r"^429 M_LIMIT_EXCEEDED: Wait \(POST http://127\.0\.0\.1:\d+/.*\); again in 3 s$"
+    ) as caught:
         raise_for_matrix_error(ask())
 
     error = caught.value
