@@ -249,10 +249,9 @@ def test_repr(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> 
     """The object says where the authentication stands."""
     seen: list[str] = []
     auth = new_auth()
-    server.will(challenge([TERMS, PASSWORD]), challenge([TERMS, PASSWORD], completed=[TERMS]))
-    server.will(
-        challenge([TERMS, PASSWORD], completed=[TERMS, PASSWORD]), lambda _auth: seen.append(repr(auth)) or "ok"
-    )
+    flow = [TERMS, PASSWORD]
+    server.will(challenge(flow), challenge(flow, completed=[TERMS]), challenge(flow, completed=flow))
+    server.will(lambda _auth: seen.append(repr(auth)) or "done")
     user.then_always(lambda stage: seen.append(repr(auth)) or {"type": stage.type})
     seen.append(repr(auth))
 
