@@ -138,7 +138,8 @@ class Conversation(Generic[T]):
             TypeError: what do_request returned cannot be the response of a success.
         """
         self.save_state(anyway=True)
-        _log.debug("sending the request with %s", _auth_for_a_log(auth))
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("sending the request with %s", _auth_for_a_log(auth))
         # A copy: a do_request that changes its argument must not change what is sent again. An empty dict says nothing,
         # and the Conduit family refuses it.
         sent = dict(auth) if auth else None
@@ -167,7 +168,8 @@ class Conversation(Generic[T]):
         failure.__traceback__ = None
         self.conceal(failure)
         self._failure = failure
-        _log.debug("the answer is %s", for_a_log(failure))
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("the answer is %s", for_a_log(failure))
 
     def start_over(self) -> None:
         """Drop the session, which the server no longer knows."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from .._errors import MatrixError, ServerProtocolError, StageFailedError
@@ -204,7 +205,7 @@ class Attempt(Generic[T]):
         answer = ask(self._auth, stage, handlers.find(stage))
         self._handover.raise_if_cancelled()
         if answer is not None:
-            self._handover.submit(Submission(check_answer(answer, stage, handlers.source(stage))))
+            self._handover.submit(Submission(check_answer(answer, stage, partial(handlers.source, stage))))
 
     def _waiting(self, stage: str) -> Waiting[T]:
         if stage not in self._waits:
