@@ -1,4 +1,4 @@
-"""Texts and JSON of strangers: what can be shown, sent, or followed.
+"""Texts and JSON from servers, which are not trusted: what can be shown, sent, or followed.
 
 What must not be here: errors, and anything that knows a request.
 """

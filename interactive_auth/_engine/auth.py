@@ -265,7 +265,7 @@ class InteractiveAuth(Generic[T_co]):
         """Use the sid of an email token request made elsewhere, with the same client secret.
 
         Raises:
-            TypeError: ``sid`` is no str.
+            TypeError: ``sid`` is not a str.
             ValueError: ``sid`` is empty.
         """
         self._conversation.threepids[AuthType.EMAIL].use(check_required_text("sid", sid))
@@ -278,7 +278,7 @@ class InteractiveAuth(Generic[T_co]):
         """Use the sid of an SMS token request made elsewhere, with the same client secret.
 
         Raises:
-            TypeError: ``sid`` is no str.
+            TypeError: ``sid`` is not a str.
             ValueError: ``sid`` is empty.
         """
         self._conversation.threepids[AuthType.MSISDN].use(check_required_text("sid", sid))
@@ -347,7 +347,7 @@ class InteractiveAuth(Generic[T_co]):
         return self._conversation.resume_state()
 
     def __deepcopy__(self, memo: object) -> InteractiveAuth[T_co]:
-        # A copy of a Stage, by dataclasses.asdict() for one, names the same attempt: there is no other.
+        # dataclasses.asdict(stage) copies what a Stage holds; its attempt cannot be copied, and need not be.
         return self
 
     def _add_cleanup(self, stage: str, function: Callable[[], object]) -> None:

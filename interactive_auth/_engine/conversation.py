@@ -296,7 +296,7 @@ class Conversation(Generic[T]):
     # Going on in another process
 
     def save_state(self, *, anyway: bool = False) -> None:
-        """Hand the state to whoever saves it, if it has changed.
+        """Call ``state_changed``, if the state has changed.
 
         Args:
             anyway: whether a request is about to be sent, so that nothing must be left unsaved.

@@ -155,7 +155,7 @@ class Attempt(Generic[T]):
             raise ServerProtocolError(text) from self._conversation.failure
 
     def _submit_dummy(self) -> Reply:
-        # It is no answer that anybody has thought of, so nothing counts as rejected.
+        # The loop has answered by itself, so no answer of the caller's is rejected.
         reply = self._send(self._conversation.to_submit({"type": str(AuthType.DUMMY)}))
         if reply in _UNDECIDED and AuthType.DUMMY not in self._session.completed:
             error = self._conversation.failure
