@@ -41,6 +41,8 @@ SESSION_LOST = (
 WRONG_PASSWORD = (
     # Dendrite: /account/password and /keys/device_signing/upload
     Wording(403, "M_FORBIDDEN", "username or password was incorrect"),
+    Wording(403, "M_FORBIDDEN", "cannot delete another user's device"),  # Dendrite's DELETE /devices, to another user's
+    Wording(403, "M_FORBIDDEN", "unable to delete devices for other user"),  # Dendrite's /delete_devices, likewise
     Wording(403, "M_FORBIDDEN", "invalid auth"),  # Synapse, to another user's
     Wording(403, "M_FORBIDDEN", "user id and access token mismatch"),  # conduwuit, Tuwunel, to another user's
     Wording(403, "M_FORBIDDEN", "user id does not match"),  # Palpo, to another user's
