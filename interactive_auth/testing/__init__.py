@@ -298,7 +298,9 @@ class UIAServer(ScriptedUIA):
             return (
                 refuse(self._accounts, request, caller, self.access_token)
                 or (None if needs_nothing(request, caller) else self._authenticate(request, caller))
-                or succeed(self._accounts, self._validations, request, caller, self.server_name)
+                or succeed(
+                    self._accounts, self._validations, request, caller, self.server_name, self.quirks.deactivated
+                )
             )
         for endpoint in TOKEN_REQUESTS:
             if matches(request.path, endpoint):

@@ -5,6 +5,8 @@ What must not be here: the authentication (``_uia``).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import unquote
 
 from ._accounts import Account, Accounts, Caller, error, unknown_token
@@ -48,9 +50,23 @@ def refuse(accounts: Accounts, request: ReceivedRequest, caller: Caller, access_
 
 
 def succeed(
-    accounts: Accounts, validations: Validations, request: ReceivedRequest, caller: Caller, server_name: str
+    accounts: Accounts,
+    validations: Validations,
+    request: ReceivedRequest,
+    caller: Caller,
+    server_name: str,
+    deactivated: Mapping[str, Any],
 ) -> Response:
-    """Do what was asked for, and return the success that the specification has for its endpoint."""
+    """Do what was asked for, and return the success that the specification has for its endpoint.
+
+    Args:
+        accounts: all accounts.
+        validations: the addresses that were validated.
+        request: the request.
+        caller: whose it is.
+        server_name: the part of user ids behind the colon.
+        deactivated: the success of a deactivation.
+    """
     body, account = request.body, caller.account
     if matches(request.path, "/register"):
         return Response(200, accounts.register(body, server_name, _session(request)))
@@ -63,8 +79,7 @@ def succeed(
         account = accounts.of(validations.address(request.auth.get("threepid_creds")))
     if account is not None:
         _change(accounts, validations, request, account, caller.device_id)
-    unbound = matches(request.path, "/account/deactivate") is not None
-    return Response(200, {"id_server_unbind_result": "success"} if unbound else {})
+    return Response(200, deactivated if matches(request.path, "/account/deactivate") else {})
 
 
 def _change(
