@@ -17,7 +17,7 @@ pytest.register_assert_rewrite("support")
 #: The library's own plugin. As an installed one it would be imported before coverage is measured; setup.cfg sees to it.
 pytest_plugins = [
     "pytest_interactive_auth",
-    *(f"support.{name}" for name in ("dendrite", "homeservers", "machine", "programs", "threads")),
+    *(f"support.{name}" for name in ("dendrite", "homeservers", "machine", "networks", "programs", "threads")),
 ]
 
 Sized = Callable[[int, int], int]

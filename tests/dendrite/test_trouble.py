@@ -6,20 +6,19 @@ import dataclasses
 import itertools
 import json
 import random
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from faults.kinds import FAULTS, Fault, Plan
-from faults.proxy import Proxy, faulty_proxy
-from support.accounts import Account, Connect, Person, new_account, owner
+from support.accounts import Account, Person, new_account, owner
 from support.acts import (
     PASSWORD,
     Act,
     Guesses,
+    ProgramEndsError,
     change_password,
+    crash,
     deactivate,
     delete_one_device,
     delete_several_devices,
@@ -31,7 +30,8 @@ from support.acts import (
 from support.clocks import TurnedClock
 from support.dendrite import OPEN, Dendrite, throwaway_dendrite
 from support.keys import make_keys
-from support.threads import Threads
+from support.networks import OpenNetwork
+from support.threads import Threads, wait_until
 
 from interactive_auth import (
     AuthCancelledError,
@@ -54,8 +54,7 @@ EVERY = pytest.mark.parametrize(
 )
 
 
-#: Seconds that a client waits for an answer; Dendrite takes some hundredths of one.
-TIMEOUT = 0.5
+#: The share of the exchanges that fail on a bad network.
 SHARE = 0.2
 LOST_ANSWER = next(fault for fault in FAULTS if fault.name == "reset before the answer")
 
@@ -68,50 +67,11 @@ def restartable(dendrite_program: str) -> Iterator[Dendrite]:
 
 
 @pytest.fixture
-def proxy(dendrite: Dendrite, draw: random.Random) -> Iterator[Proxy]:
-    """Run a proxy in front of Dendrite, which lets everything through until it is told otherwise."""
-    with faulty_proxy(urlsplit(dendrite.base_url).port or 0, draw) as running:
-        yield running
-
-
-@pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> TurnedClock:
     """Have waits take no time."""
     turned = TurnedClock()
     monkeypatch.setattr(Handover, "clock", turned)
     return turned
-
-
-@pytest.fixture
-def faulty(proxy: Proxy, monkeypatch: pytest.MonkeyPatch, connect: Connect) -> Homeserver:
-    """A client behind the proxy; waits take no time, and open the proxy's port again after a refusal."""
-
-    class Clock(TurnedClock):
-        def wait(self, *arguments: Any) -> None:
-            super().wait(*arguments)
-            # One wait follows each failure, and all failures but a refusal are in the proxy's book already.
-            if len(self.waits) > sum(exchange.fault is not None for exchange in proxy.exchanges):
-                proxy.note_refusal()
-
-    monkeypatch.setattr(Handover, "clock", Clock())
-    return connect(proxy.base_url, timeout=TIMEOUT)
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait for what another thread brings about."""
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline, "it has not come about"
-        time.sleep(0.01)
-
-
-class ProgramEndsError(Exception):
-    """The program ends in the middle of a stage."""
-
-
-def crash(stage: Stage) -> None:
-    """End the program in the middle of a stage."""
-    raise ProgramEndsError
 
 
 def state_after_a_crash(act: Act) -> dict[str, Any]:
@@ -298,41 +258,41 @@ def test_cancel_and_come_back(account: Account, threads: Threads, prepare: Prepa
 
 @pytest.mark.slow
 def test_registrations_on_a_bad_network(
-    dendrite: Dendrite, proxy: Proxy, faulty: Homeserver, draw: random.Random, sized: Callable[[int, int], int]
+    dendrite: Dendrite, bad_network: OpenNetwork, draw: random.Random, sized: Callable[[int, int], int]
 ) -> None:
     """A fifth of all exchanges fails, and each registration returns an access token that works, of one device."""
+    network = bad_network(dendrite.base_url)
     people = [Person() for _ in range(sized(15, 150))]
-    proxy.follow(Plan(draw, SHARE, 3))
+    network.proxy.follow(Plan(draw, SHARE, 3))
 
-    accounts = [faulty.register(person.name, person.password).authenticate({}) for person in people]
+    accounts = [network.homeserver.register(each.name, each.password).authenticate({}) for each in people]
 
-    assert [owner(dendrite, account) for account in accounts] == [person.user_id for person in people]
-    assert sum(exchange.fault is not None for exchange in proxy.exchanges) >= sized(3, 60)
+    assert [owner(dendrite, account) for account in accounts] == [each.user_id for each in people]
     for account in accounts:
         found = dendrite.call("GET", "/_matrix/client/v3/devices", access_token=account["access_token"])
         assert [device["device_id"] for device in found["devices"]] == [account["device_id"]]
+    assert network.failed() >= sized(3, 60)
 
 
 @pytest.mark.slow
 def test_rounds_on_a_bad_network(
-    dendrite: Dendrite, proxy: Proxy, faulty: Homeserver, draw: random.Random, sized: Callable[[int, int], int]
+    account: Account, bad_network: OpenNetwork, draw: random.Random, sized: Callable[[int, int], int]
 ) -> None:
     """A fifth of all exchanges fails, and each round deletes the device and publishes the keys that it was to."""
-    # The account itself looks by a way on which nothing goes wrong.
-    with new_account(dendrite) as account:
-        faulty.access_token = account.homeserver.access_token
-        knows = {PASSWORD: handlers.password(account.name, account.password)}
-        proxy.follow(Plan(draw, SHARE, 3))
-        for number in range(sized(8, 80)):
-            account.add_device(f"DEVICE{number}")
-            keys = make_keys(account.user_id)
+    network = bad_network(account.homeserver.base_url, account.homeserver.access_token)
+    knows = {PASSWORD: handlers.password(account.name, account.password)}
+    network.proxy.follow(Plan(draw, SHARE, 3))
 
-            faulty.delete_device(f"DEVICE{number}").authenticate(knows)
-            faulty.upload_cross_signing_keys(**keys).authenticate(knows)
+    for number in range(sized(8, 80)):
+        account.add_device(f"DEVICE{number}")
+        keys = make_keys(account.user_id)
 
-            assert devices(account) == {account.device_id}
-            assert published(account) == public_halves(keys)
-    assert sum(exchange.fault is not None for exchange in proxy.exchanges) >= sized(3, 60)
+        network.homeserver.delete_device(f"DEVICE{number}").authenticate(knows)
+        network.homeserver.upload_cross_signing_keys(**keys).authenticate(knows)
+
+        assert devices(account) == {account.device_id}
+        assert published(account) == public_halves(keys)
+    assert network.failed() >= sized(3, 60)
 
 
 def lose_answer(number: int) -> Callable[[], Fault | None]:
@@ -341,15 +301,14 @@ def lose_answer(number: int) -> Callable[[], Fault | None]:
     return lambda: LOST_ANSWER if next(left) == number else None
 
 
-def test_the_answer_to_a_registration_is_lost(
-    dendrite: Dendrite, proxy: Proxy, faulty: Homeserver, new: Person
-) -> None:
+def test_the_answer_to_a_registration_is_lost(dendrite: Dendrite, bad_network: OpenNetwork, new: Person) -> None:
     """Sent again in its session, a registration is answered with the same account, and no second device."""
-    proxy.follow(lose_answer(2))
+    network = bad_network(dendrite.base_url)
+    network.proxy.follow(lose_answer(2))
 
-    response = faulty.register(new.name, new.password).authenticate({})
+    response = network.homeserver.register(new.name, new.password).authenticate({})
 
-    assert [exchange.status for exchange in proxy.exchanges] == [401, 200, 200]
+    assert [exchange.status for exchange in network.proxy.exchanges] == [401, 200, 200]
     assert owner(dendrite, response) == new.user_id
 
 
@@ -357,15 +316,15 @@ def test_the_answer_to_a_registration_is_lost(
     strict=True,
     reason="the repetition of what was carried out is refused, and that alone is told: not that an answer was lost",
 )
-@pytest.mark.parametrize("prepare", [change_password, deactivate])
+@pytest.mark.parametrize("prepare", [change_password, deactivate], ids=["password", "deactivate"])
 def test_the_answer_to_what_cannot_be_repeated_is_lost(
-    account: Account, proxy: Proxy, faulty: Homeserver, prepare: Prepare
+    account: Account, bad_network: OpenNetwork, prepare: Prepare
 ) -> None:
     """A refusal of what may have been carried out, since no answer to it came, says so."""
-    faulty.access_token = account.homeserver.access_token
+    network = bad_network(account.homeserver.base_url, account.homeserver.access_token)
     act = prepare(account)
-    request = prepare(dataclasses.replace(account, homeserver=faulty)).request
-    proxy.follow(lose_answer(2))
+    request = prepare(dataclasses.replace(account, homeserver=network.homeserver)).request
+    network.proxy.follow(lose_answer(2))
 
     with pytest.raises(InteractiveAuthError) as refused:
         request.authenticate({PASSWORD: handlers.password(account.name, account.password)})

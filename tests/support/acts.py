@@ -19,6 +19,15 @@ NEW_PASSWORD = "an entirely new one"
 _KINDS = ("master_key", "self_signing_key", "user_signing_key")
 
 
+class ProgramEndsError(Exception):
+    """The program ends in the middle of a stage."""
+
+
+def crash(stage: Stage) -> None:
+    """End the program in the middle of a stage."""
+    raise ProgramEndsError
+
+
 @dataclass(frozen=True)
 class Act:
     """A request, and whether the homeserver has carried it out."""
