@@ -204,7 +204,7 @@ def test_a_lost_session(account: Account, prepare: Prepare) -> None:
     first = InteractiveAuth(act.request, {PASSWORD: crash})
     with pytest.raises(ProgramEndsError):
         first.attempt_auth()
-    state = {**first.get_resume_state(), "session_id": f"of-last-week-{account.name}"}
+    state: dict[str, Any] = {**first.get_resume_state(), "session_id": f"of-last-week-{account.name}"}
     guesses = Guesses(act, account, [account.password])
 
     InteractiveAuth(act.request, {PASSWORD: guesses}, **state).attempt_auth()

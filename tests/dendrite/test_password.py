@@ -84,7 +84,7 @@ def test_the_password_of_somebody_else(dendrite: Dendrite, account: Account, pre
         people = iter([other, account])
 
         def answer(stage: Stage) -> dict[str, object]:
-            asked.append(stage.error and stage.error.http_status)
+            asked.append(None if stage.error is None else stage.error.http_status)
             person = next(people)
             user = {"type": "m.id.user", "user": person.name}
             return {"type": PASSWORD, "identifier": user, "password": person.password}

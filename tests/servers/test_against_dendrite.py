@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from support.accounts import Account, Person, new_account
@@ -115,7 +116,7 @@ def test_passwords(dendrite: Dendrite, scripted: UIAServer, account: Account, en
     scripted.flows = [["m.login.password"]]
     played = scripted.add_account(account.name, account.password, devices=["MINE"])
     scripted.add_account("somebody", "somebodys password")
-    bodies = {
+    bodies: dict[str, Any] = {
         "devices": {"devices": ["ONE"]},
         "password": {"new_password": account.password},
         "keys": make_keys(account.user_id),

@@ -16,6 +16,7 @@ from interactive_auth import MatrixError, handlers
 
 from .conftest import Run
 from .polls import LOST_SESSIONS, OTHER_USERS, POLLS, WRONG_ANSWERS, Answered, Meaning, method_of
+from .real import Kind
 from .test_polls import auth_of
 
 REAL = ("synapse", "dendrite")
@@ -39,7 +40,7 @@ class Asking:
         self.new = Person()
         self._account = account
         self._endpoint = endpoint
-        self._bodies = {
+        self._bodies: dict[str, dict[str, Any]] = {
             "/register": {"username": self.new.name, "password": self.new.password},
             "/account/password": {"new_password": account.password},
             "/keys/device_signing/upload": make_keys(account.user_id),
@@ -62,7 +63,9 @@ class Asking:
 @pytest.fixture
 def server(run: Run, answer: Answered) -> Synapse:
     """Run the homeserver of an answer."""
-    kind = "everything" if answer.server == "synapse" else "captcha" if answer.stage == "m.login.recaptcha" else "open"
+    kind: Kind = (
+        "everything" if answer.server == "synapse" else "captcha" if answer.stage == "m.login.recaptcha" else "open"
+    )
     return run(answer.server, kind)
 
 

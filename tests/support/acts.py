@@ -107,7 +107,8 @@ class Guesses:
 
     def __call__(self, stage: Stage) -> dict[str, Any]:
         """Return the next guess."""
-        self.asked.append((stage.attempt, stage.error and stage.error.error, self._act.is_done()))
+        words = None if stage.error is None else stage.error.error
+        self.asked.append((stage.attempt, words, self._act.is_done()))
         guess = self._guesses[min(len(self.asked), len(self._guesses)) - 1]
         user = {"type": "m.id.user", "user": self._name}
         return {"type": PASSWORD, "identifier": user, "password": guess}

@@ -1,7 +1,7 @@
 """A plugin: Dendrite as a throwaway homeserver, on 127.0.0.1, on SQLite in a temporary folder, gone afterwards.
 
-Its configuration is one section for each of its components; see ``dendrite-sample.yaml`` in its source. The wording of
-its answers is what v0.13.8 says. What must not be here: what it answers, which is in ``tests/servers``.
+Its configuration is one section for each of its components; see ``dendrite-sample.yaml`` in its source. What must not
+be here: what it answers, which is in ``tests/servers``.
 """
 
 from __future__ import annotations
@@ -142,6 +142,13 @@ def _config(folder: Path, shared_secret: str, client_api: Config) -> Mapping[str
     config["user_api"]["bcrypt_cost"] = 4  # of the password's hash, the least there is
     config["logging"] = [{"type": "std", "level": "warn"}]
     return config
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line that Dendrite is missing, however many tests were skipped for it."""
+    skipped = sum(_MISSING in str(report.longrepr) for report in terminalreporter.getreports("skipped"))
+    if skipped:
+        terminalreporter.line(f"{skipped} tests were skipped: {_MISSING}")
 
 
 @pytest.fixture(scope="session")
