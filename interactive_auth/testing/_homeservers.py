@@ -69,6 +69,8 @@ _DENDRITE_BARE = Quirks(
     flat_user=True,
     no_params="null",
     completed="always",
+    taken=Refusal(400, "M_USER_IN_USE", "Desired user ID is already taken."),
+    taken_late=True,
     deactivated={},
     pages=("m.login.recaptcha",),
 )

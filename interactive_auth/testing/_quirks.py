@@ -61,6 +61,8 @@ class Quirks:
         completed_twice: whether a stage that is answered twice is in it twice.
         checks_again: whether the answer to a completed stage is looked at.
         spends_creds: whether validated ``threepid_creds`` work once only.
+        taken: the answer to a registration under a name that is somebody's.
+        taken_late: whether it comes only when all stages are completed, and not before any.
         deactivated: the success of a deactivation.
         delay: where a rate limit states how long it lasts: ``"body"``, ``"header"``, both, or nowhere.
         pages: the stages that have a fallback page; None for all.
@@ -95,6 +97,8 @@ class Quirks:
     completed_twice: bool = False
     checks_again: bool = True
     spends_creds: bool = False
+    taken: Refusal = Refusal(400, "M_USER_IN_USE", "User ID already taken.")
+    taken_late: bool = False
     deactivated: Mapping[str, Any] = field(default_factory=lambda: {"id_server_unbind_result": "success"})
     delay: tuple[Literal["body", "header"], ...] = ("body", "header")
     pages: tuple[str, ...] | None = None

@@ -170,6 +170,14 @@ def test_registrations(dendrite: Dendrite, scripted: UIAServer, new: Person, ste
     compare_registrations(dendrite, scripted, new, steps)
 
 
+def test_a_name_in_use(dendrite: Dendrite, scripted: UIAServer, account: Account) -> None:
+    """A name in use is refused when all is done, and not before."""
+    scripted.flows = [["m.login.dummy"]]
+    scripted.add_account(account.name, account.password)
+
+    compare_registrations(dendrite, scripted, Person(name=account.name), [ABSENT, {}, DUMMY])
+
+
 @pytest.mark.parametrize("steps", CAPTCHA_WANTED.values(), ids=CAPTCHA_WANTED)
 def test_captchas(captcha_dendrite: Dendrite, scripted: UIAServer, new: Person, steps: Steps) -> None:
     """An account is made for a solved captcha, and is not, for the same answers and with the same words."""

@@ -122,6 +122,20 @@ def test_terms(uia_server: UIAServer, homeserver: Homeserver, name: str) -> None
 
 
 @EVERY
+def test_a_name_in_use(uia_server: UIAServer, homeserver: Homeserver, name: str) -> None:
+    """A name that is somebody's is refused before any stage; by Dendrite when all are completed."""
+    uia_server.flows = [["m.login.dummy"]]
+    uia_server.add_account("alice", "a password")
+    request = homeserver.register("alice", "another password")
+
+    first = refuse(request)
+    refused = refuse(request, DUMMY, session=first.data["session"]) if name == "dendrite" else first
+
+    assert (refused.http_status, refused.errcode) == (400, "M_USER_IN_USE")
+    assert uia_server.accounts["alice"].password == "a password"
+
+
+@EVERY
 def test_creds_that_were_used(uia_server: UIAServer, homeserver: Homeserver, name: str) -> None:
     """Where validated creds work once, there is an error the second time, beside the stage that stays completed."""
     uia_server.flows = [["m.login.email.identity", "m.login.dummy"]]
