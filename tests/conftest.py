@@ -17,7 +17,7 @@ pytest.register_assert_rewrite("support")
 #: The library's own plugin. As an installed one it would be imported before coverage is measured; setup.cfg sees to it.
 pytest_plugins = [
     "pytest_interactive_auth",
-    *(f"support.{name}" for name in ("homeservers", "machine", "programs", "threads")),
+    *(f"support.{name}" for name in ("dendrite", "homeservers", "machine", "networks", "programs", "threads")),
 ]
 
 Sized = Callable[[int, int], int]
@@ -28,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--full-size", action="store_true", help="run the tests that are marked slow at their full size")
     group.addoption("--seed", type=int, default=1, help="where the slow tests begin to draw (default: %(default)s)")
     group.addoption("--need-chromium", action="store_true", help="fail, and do not skip, where Chromium is missing")
+    group.addoption("--need-dendrite", action="store_true", help="fail, and do not skip, where Dendrite is missing")
 
 
 @pytest.fixture(scope="session")

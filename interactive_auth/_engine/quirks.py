@@ -28,8 +28,8 @@ class Wording(NamedTuple):
 #: The session is not known, or has expired.
 SESSION_LOST = (
     Wording(400, "M_UNKNOWN", "unknown session id"),  # Synapse
-    Wording(400, "M_MISSING_PARAM", "auth.session is missing or unknown"),  # Dendrite
-    Wording(400, "M_UNKNOWN", "auth.session is missing or unknown"),  # Dendrite until 2023
+    Wording(400, "M_MISSING_PARAM", "auth.session is missing or unknown"),  # Dendrite after v0.13.8
+    Wording(400, "M_UNKNOWN", "auth.session is missing or unknown"),  # Dendrite until v0.13.8
     Wording(400, "M_UNKNOWN", "missing or unknown auth.session"),  # Dendrite until 2022
     Wording(400, "M_INVALID_PARAM", "invalid session"),  # Continuwuity
     Wording(403, "M_FORBIDDEN", "uiaa session does not exist"),  # conduwuit, Tuwunel
@@ -41,6 +41,8 @@ SESSION_LOST = (
 WRONG_PASSWORD = (
     # Dendrite: /account/password and /keys/device_signing/upload
     Wording(403, "M_FORBIDDEN", "username or password was incorrect"),
+    Wording(403, "M_FORBIDDEN", "cannot delete another user's device"),  # Dendrite's DELETE /devices, to another user's
+    Wording(403, "M_FORBIDDEN", "unable to delete devices for other user"),  # Dendrite's /delete_devices, likewise
     Wording(403, "M_FORBIDDEN", "invalid auth"),  # Synapse, to another user's
     Wording(403, "M_FORBIDDEN", "another user's device"),  # Dendrite, to another user's
     Wording(403, "M_FORBIDDEN", "user id and access token mismatch"),  # conduwuit, Tuwunel, to another user's

@@ -296,9 +296,9 @@ class UIAServer(ScriptedUIA):
             return response
         if wants_authentication(request):
             return (
-                refuse(self._accounts, request, caller, self.access_token)
+                refuse(self._accounts, request, caller, self.access_token, self.quirks)
                 or (None if needs_nothing(request, caller) else self._authenticate(request, caller))
-                or succeed(self._accounts, self._validations, request, caller, self.server_name)
+                or succeed(self._accounts, self._validations, request, caller, self.server_name, self.quirks)
             )
         for endpoint in TOKEN_REQUESTS:
             if matches(request.path, endpoint):

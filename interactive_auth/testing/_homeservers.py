@@ -53,44 +53,65 @@ _SYNAPSE = Quirks(
     },
 )
 
-_DENDRITE_WORDS = "The username or password was incorrect or the account does not exist."
-#: The endpoints for passwords and keys.
+# What v0.13.8 was seen to answer.
+_DENDRITE_WRONG = "The username or password was incorrect or the account does not exist."
+#: The endpoints for passwords and keys. What was right in a session stays so for five minutes, and is of no use.
 _DENDRITE_BARE = Quirks(
     unknown_session=None,
+    session_ends=False,
+    session_alone_completes=False,
     unknown_stage=None,
-    wrong={"*": Refusal(403, "M_FORBIDDEN", _DENDRITE_WORDS)},
+    wrong={"*": Refusal(403, "M_FORBIDDEN", _DENDRITE_WRONG)},
     other_user=None,
     missing={"*": Refusal(401, "M_BAD_JSON", "A username must be supplied.")},
+    no_password=Refusal(401, "M_BAD_JSON", "A password must be supplied."),
+    identifiers=("m.id.user",),
     flat_user=True,
     no_params="null",
     completed="always",
+    taken=Refusal(400, "M_USER_IN_USE", "Desired user ID is already taken."),
+    taken_late=True,
+    deactivated={},
     pages=("m.login.recaptcha",),
 )
+#: A session alone is answered with the account that was made in it, for five minutes.
 _DENDRITE_REGISTER = replace(
     _DENDRITE_BARE,
+    session_alone_completes=True,
     unknown_stage=Refusal(501, "M_UNKNOWN", "unknown/unimplemented auth type"),
-    wrong={"*": Refusal(401, "M_BAD_JSON", "Invalid captcha response")},
-    missing={"*": Refusal(400, "M_BAD_JSON", "Captcha response is required")},
+    unoffered=("m.login.dummy",),
+    wrong={"*": Refusal(401, "M_BAD_JSON", "invalid captcha response")},
+    missing={"*": Refusal(400, "M_BAD_JSON", "captcha response is required")},
     no_params="object",
 )
 _DENDRITE = replace(
     _DENDRITE_BARE,
-    unknown_session=Refusal(400, "M_MISSING_PARAM", "The auth.session is missing or unknown."),
+    # No flow has two stages, so nobody is told so; after v0.13.8 it would be M_MISSING_PARAM.
+    unknown_session=Refusal(400, "M_UNKNOWN", "The auth.session is missing or unknown."),
     one_stage_needs_no_session=True,
+    session_ends=True,
     unknown_stage=Refusal(400, "M_BAD_JSON", "Unknown auth.type: {type}"),
     session_alone=Refusal(400, "M_BAD_JSON", "Unknown auth.type: "),
     null_auth=Refusal(400, "M_BAD_JSON", "Unknown auth.type: "),
     empty_auth=Refusal(400, "M_BAD_JSON", "Unknown auth.type: "),
-    wrong={"*": _again("M_FORBIDDEN", "The username or password was incorrect")},
-    other_user=Refusal(403, "M_FORBIDDEN", "Cannot delete another user's device"),
+    wrong={"*": _again("M_FORBIDDEN", _DENDRITE_WRONG)},
+    other_user=Refusal(403, "M_FORBIDDEN", "unable to delete devices for other user"),
     missing={"*": _again("M_BAD_JSON", "A username must be supplied.")},
+    no_password=_again("M_BAD_JSON", "A password must be supplied."),
     no_params="object",
-    endpoints={
-        "/account/password": _DENDRITE_BARE,
-        "/keys/device_signing/upload": _DENDRITE_BARE,
-        "/register": _DENDRITE_REGISTER,
-    },
 )
+_DENDRITE_ENDPOINTS = {
+    "/account/password": _DENDRITE_BARE,
+    "/keys/device_signing/upload": _DENDRITE_BARE,
+    "/register": _DENDRITE_REGISTER,
+    "/devices/{device_id}": replace(
+        _DENDRITE,
+        one_request=Refusal(403, "M_FORBIDDEN", "session and device mismatch"),
+        other_user=Refusal(403, "M_FORBIDDEN", "Cannot delete another user's device"),
+    ),
+    # The real one ends the account of whoever has the password.
+    "/account/deactivate": replace(_DENDRITE, other_user=None),
+}
 
 _CONDUWUIT = Quirks(
     unknown_session=Refusal(403, "M_FORBIDDEN", "UIAA session does not exist."),
@@ -208,7 +229,7 @@ _PALPO_DEACTIVATE = replace(
 homeservers: Mapping[str, Quirks] = MappingProxyType(
     {
         "synapse": _SYNAPSE,
-        "dendrite": _DENDRITE,
+        "dendrite": replace(_DENDRITE, endpoints=_DENDRITE_ENDPOINTS),
         "conduwuit": _CONDUWUIT,
         "continuwuity": replace(_CONTINUWUITY, endpoints={"/register": replace(_CONTINUWUITY, no_params="object")}),
         "tuwunel": replace(_TUWUNEL, endpoints={"/register": replace(_TUWUNEL, no_params="absent")}),

@@ -11,6 +11,7 @@ from ._accounts import Account, Accounts, Caller, error, unknown_token
 from ._endpoints import APPLICATION_SERVICE, missing_token
 from ._http import ReceivedRequest, Response
 from ._paths import matches
+from ._quirks import Quirks
 from ._threepid import Validations
 
 #: What those may send who have no account, or cannot log in.
@@ -26,7 +27,9 @@ def needs_nothing(request: ReceivedRequest, caller: Caller) -> bool:
     )
 
 
-def refuse(accounts: Accounts, request: ReceivedRequest, caller: Caller, access_token: str | None) -> Response | None:
+def refuse(
+    accounts: Accounts, request: ReceivedRequest, caller: Caller, access_token: str | None, quirks: Quirks
+) -> Response | None:
     """Return the refusal of what no authentication would help; None for what may go on.
 
     Args:
@@ -34,6 +37,7 @@ def refuse(accounts: Accounts, request: ReceivedRequest, caller: Caller, access_
         request: the request.
         caller: whose it is.
         access_token: the access token that is known beside those of the accounts; None if any is, or none.
+        quirks: those of the homeserver that is played.
     """
     given = request.access_token
     known = access_token in (None, given) or caller.account is not None or caller.is_service
@@ -43,17 +47,36 @@ def refuse(accounts: Accounts, request: ReceivedRequest, caller: Caller, access_
         return None
     if _registers_for_service(request) and not caller.is_service:
         return missing_token() if given is None else unknown_token()
+    return None if quirks.taken_late else _refuse_name(accounts, request, quirks)
+
+
+def _refuse_name(accounts: Accounts, request: ReceivedRequest, quirks: Quirks) -> Response | None:
     taken = accounts.is_taken(str(request.body.get("username") or ""), _session(request))
-    return error(400, "M_USER_IN_USE", "User ID already taken.") if taken else None
+    return error(quirks.taken.status, str(quirks.taken.errcode), quirks.taken.error) if taken else None
 
 
 def succeed(
-    accounts: Accounts, validations: Validations, request: ReceivedRequest, caller: Caller, server_name: str
+    accounts: Accounts,
+    validations: Validations,
+    request: ReceivedRequest,
+    caller: Caller,
+    server_name: str,
+    quirks: Quirks,
 ) -> Response:
-    """Do what was asked for, and return the success that the specification has for its endpoint."""
+    """Do what was asked for, and return the success that the specification has for its endpoint.
+
+    Args:
+        accounts: all accounts.
+        validations: the addresses that were validated.
+        request: the request.
+        caller: whose it is.
+        server_name: the part of user ids behind the colon.
+        quirks: those of the homeserver that is played.
+    """
     body, account = request.body, caller.account
     if matches(request.path, "/register"):
-        return Response(200, accounts.register(body, server_name, _session(request)))
+        refusal = _refuse_name(accounts, request, quirks)
+        return refusal or Response(200, accounts.register(body, server_name, _session(request)))
     if matches(request.path, "/login/get_token"):
         return Response(200, {"login_token": accounts.make_login_token(account), "expires_in_ms": 300000})
     if matches(request.path, "/account/3pid/add") and not validations.validated(None, body):
@@ -63,8 +86,7 @@ def succeed(
         account = accounts.of(validations.address(request.auth.get("threepid_creds")))
     if account is not None:
         _change(accounts, validations, request, account, caller.device_id)
-    unbound = matches(request.path, "/account/deactivate") is not None
-    return Response(200, {"id_server_unbind_result": "success"} if unbound else {})
+    return Response(200, quirks.deactivated if matches(request.path, "/account/deactivate") else {})
 
 
 def _change(

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ._paths import matches
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -37,7 +39,8 @@ class Quirks:
         renews_session: whether the refusal of an answer names a new session, the old one being gone.
         keeps_refused_one_shots: whether the session that the refusal of an answer without a session names is kept.
         session_ends: whether a session is forgotten once the request has succeeded.
-        one_request: the answer if a session is used for another method, path or query; None if nobody looks.
+        one_request: the answer if a session is used for another method, path or query; None if nobody looks, there or
+            where the session was opened.
         unknown_stage: the answer to a stage that no flow has; None if it is left unanswered: a plain 401.
         unoffered: the stages that are completed by their type although no flow has them.
         session_alone: the answer to a session without a stage; None if it is asked whether all is done.
@@ -48,6 +51,7 @@ class Quirks:
         wrong: the answers to a wrong answer, or to an address that is not validated yet, by stage; ``"*"`` for others.
         other_user: the answer to the right password of another account than the one that asks; None if nobody looks.
         missing: the answers to one that lacks a part, by stage; ``"*"`` for others; else it is as good as wrong.
+        no_password: the answer to one that names its user and has no password; None if ``missing`` says it.
         identifiers: the types of identifiers that passwords may come with.
         flat_user: whether a password may come with ``user`` instead of an identifier, as long ago.
         no_params: what ``params`` is if there are none.
@@ -57,12 +61,15 @@ class Quirks:
         completed_twice: whether a stage that is answered twice is in it twice.
         checks_again: whether the answer to a completed stage is looked at.
         spends_creds: whether validated ``threepid_creds`` work once only.
+        taken: the answer to a registration under a name that is somebody's.
+        taken_late: whether it comes only when all stages are completed, and not before any.
+        deactivated: the success of a deactivation.
         delay: where a rate limit states how long it lasts: ``"body"``, ``"header"``, both, or nowhere.
         pages: the stages that have a fallback page; None for all.
         policies: what the ``m.login.terms`` stage asks to accept, if the test does not say.
         delegated: the answers of the endpoints if accounts are left to OAuth, by how their paths end; ``"*"`` for all
             others that want authentication, None for one that wants it all the same.
-        endpoints: the quirks of some endpoints, by how their paths end.
+        endpoints: the quirks of some endpoints, by how their paths end; variable parts are in braces.
     """
 
     unknown_session: Refusal | None = Refusal(400, "M_UNKNOWN", "Unknown session ID: {session}")
@@ -81,6 +88,7 @@ class Quirks:
     wrong: Mapping[str, Refusal] = field(default_factory=dict)
     other_user: Refusal | None = Refusal(403, "M_FORBIDDEN", "Invalid auth")
     missing: Mapping[str, Refusal] = field(default_factory=dict)
+    no_password: Refusal | None = None
     identifiers: tuple[str, ...] = ("m.id.user", "m.id.thirdparty", "m.id.phone")
     flat_user: bool = False
     no_params: Literal["object", "null", "absent"] = "object"
@@ -89,6 +97,9 @@ class Quirks:
     completed_twice: bool = False
     checks_again: bool = True
     spends_creds: bool = False
+    taken: Refusal = Refusal(400, "M_USER_IN_USE", "User ID already taken.")
+    taken_late: bool = False
+    deactivated: Mapping[str, Any] = field(default_factory=lambda: {"id_server_unbind_result": "success"})
     delay: tuple[Literal["body", "header"], ...] = ("body", "header")
     pages: tuple[str, ...] | None = None
     policies: Mapping[str, Any] = field(
@@ -101,4 +112,5 @@ class Quirks:
 
     def at(self, path: str) -> Quirks:
         """Return the quirks of an endpoint."""
-        return next((quirks for end, quirks in self.endpoints.items() if path.endswith(end)), self)
+        found = (quirks for end, quirks in self.endpoints.items() if path.endswith(end) or matches(path, end))
+        return next(found, self)

@@ -208,7 +208,8 @@ class ScriptedUIA:
         session = known or self._enter(auth, operation, quirks)
         if isinstance(session, Refusal):
             return self._refuse(session, auth, self._open(operation) if session.flows else None, quirks)
-        if session.operation != operation and quirks.one_request is not None:
+        bound = self.quirks.at(session.operation[1]).one_request is not None
+        if bound and session.operation != operation and quirks.one_request is not None:
             return self._refuse(quirks.one_request, auth)
         session.come_due()
         error = self._answer_stage(session, auth, quirks, caller.account)
@@ -267,6 +268,8 @@ class ScriptedUIA:
     ) -> Refusal | None:
         wrong = quirks.wrong.get(stage) or quirks.wrong.get("*") or _WRONG
         if not _is_whole(stage, auth, quirks):
+            if quirks.no_password is not None and stage == "m.login.password" and _names_user(auth, quirks):
+                return quirks.no_password
             return quirks.missing.get(stage) or quirks.missing.get("*") or wrong
         if stage in MEDIA:
             spend = quirks.spends_creds
@@ -326,12 +329,16 @@ def _is_whole(stage: str, auth: Mapping[str, Any], quirks: Quirks) -> bool:
     if stage in MEDIA:
         creds = auth.get("threepid_creds")
         return isinstance(creds, dict) and {"sid", "client_secret"} <= creds.keys()
-    if stage == "m.login.password":
-        identifier = auth.get("identifier")
-        kind = identifier.get("type") if isinstance(identifier, dict) else None
-        if kind not in quirks.identifiers and not (quirks.flat_user and "user" in auth):
-            return False
+    if stage == "m.login.password" and not _names_user(auth, quirks):
+        return False
     return stage not in _SECRETS or isinstance(auth.get(_SECRETS[stage]), str)
+
+
+def _names_user(auth: Mapping[str, Any], quirks: Quirks) -> bool:
+    """Return whether an answer to a password stage says whose password it is, in a way that is understood."""
+    identifier = auth.get("identifier")
+    kind = identifier.get("type") if isinstance(identifier, dict) else None
+    return kind in quirks.identifiers or (quirks.flat_user and "user" in auth)
 
 
 def _words(error: Refusal, auth: Mapping[str, Any]) -> dict[str, str]:

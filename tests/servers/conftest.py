@@ -1,15 +1,23 @@
-"""A server that plays recorded answers, and a clock on which waiting takes no time."""
+"""A server that plays recorded answers, a clock on which waiting takes no time, and the real homeservers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
+from support.dendrite import CLOSED, OPEN, throwaway_dendrite
 from support.wire import Reply, Sent, Wire, serve
+from throwaway_services import MailServer, SmsGateway, captcha_verifier
+from throwaway_synapse import OPEN as OPEN_SYNAPSE
+from throwaway_synapse import TOKEN, Synapse, throwaway_synapse
 
 from interactive_auth._engine.handover import Bell, Clock, Handover
 
+from .real import CAPTCHA_RESPONSE, Kind
 from .recorded import SID
+
+Run = Callable[[str, Kind], Synapse]
 
 
 class TurnedClock(Clock):
@@ -55,3 +63,29 @@ def play() -> Iterator[Callable[[tuple[Reply, ...]], Wire]]:
             return wire
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    """Run real homeservers, each configuration of each when it is first wanted."""
+    running: dict[tuple[str, Kind], Synapse] = {}
+    with ExitStack() as stack:
+
+        def start(name: str, kind: Kind) -> Synapse:
+            if name == "synapse":
+                mails: MailServer = request.getfixturevalue("mails")
+                texts: SmsGateway = request.getfixturevalue("texts")
+                mail = {"enable_registration": True, "registrations_require_3pid": ["email"], **mails.config()}
+                parts = {"email": (mail,), "everything": (TOKEN, mails.config(), texts.config())}
+                return stack.enter_context(throwaway_synapse(*parts.get(kind, (OPEN_SYNAPSE,))))
+            config = CLOSED if kind == "closed" else OPEN
+            if kind == "captcha":
+                config = {**config, **stack.enter_context(captcha_verifier(CAPTCHA_RESPONSE))}
+            return stack.enter_context(throwaway_dendrite(request.getfixturevalue("dendrite_program"), config))
+
+        def run(name: str, kind: Kind) -> Synapse:
+            if (name, kind) not in running:
+                running[name, kind] = start(name, kind)
+            return running[name, kind]
+
+        yield run

@@ -99,6 +99,8 @@ def password(secret: str = "right", session: str | None = SESSION) -> Auth:
 
 #: What a callback for password stages returns, the first time and the second.
 WRONG, RIGHT = password("wrong", None), password("right", None)
+#: The right password of somebody else.
+OTHERS: Auth = {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": "bob"}, "password": "bobs"}
 ASKED = ("m.login.password", 1, None)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 import requests
@@ -14,10 +12,11 @@ from throwaway_synapse import TERMS, TOKEN, Synapse, throwaway_synapse
 
 from interactive_auth.testing import UIAServer
 
-Auth = dict[str, Any]
+from .sides import ABSENT, Auth, Side
+
 PASSWORD, SECRET = "correct horse battery staple", "a-secret-of-the-clients-own-making"
-#: Stand in the steps for a request without ``auth``, for the person who opens the mail's link, and for the session.
-ABSENT, LINK, SESSION = "no auth", "the link is opened", "the session"
+#: Stands in the steps for the person who opens the mail's link.
+LINK = "the link is opened"
 
 RIGHT: Auth = {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": "NAME"}, "password": PASSWORD}
 WRONG: Auth = {**RIGHT, "password": "wrong"}
@@ -50,48 +49,6 @@ REGISTRATIONS: dict[str, list[Auth | str]] = {
     "mail twice": [ABSENT, EMAIL, LINK, EMAIL, EMAIL],
 }
 _numbers = itertools.count()
-
-
-@dataclass
-class Side:
-    """One of the two homeservers, and what its answers have said so far.
-
-    Attributes:
-        base_url: its address.
-        access_token: the account's; None for none.
-        names: what stands on this side for what stands in the steps.
-        answers: the answers, with the steps' names in them.
-    """
-
-    base_url: str
-    access_token: str | None
-    names: dict[str, str]
-    answers: list[tuple[int, Any]] = field(default_factory=list)
-
-    def post(self, path: str, body: dict[str, Any]) -> requests.Response:
-        """Send a request."""
-        headers = {} if self.access_token is None else {"Authorization": f"Bearer {self.access_token}"}
-        return requests.post(f"{self.base_url}/_matrix/client/v3{path}", json=body, headers=headers, timeout=30)
-
-    def step(self, path: str, body: dict[str, Any], auth: Auth | str) -> None:
-        """Send a step's request, and keep the answer."""
-        answer = self.post(path, body if isinstance(auth, str) else {**body, "auth": self._translate(auth)})
-        told = answer.json()
-        if "session" in told:
-            self.names[SESSION] = told["session"]
-            told["session"] = SESSION
-        if "access_token" in told:  # an account, which has more to it
-            told = {key: key in told for key in ("user_id", "access_token", "device_id")}
-        self.answers.append((answer.status_code, told))
-
-    def _translate(self, auth: Auth) -> Any:
-        session = {} if SESSION not in self.names else {"session": self.names[SESSION]}
-        return self._exchange({**session, **auth})
-
-    def _exchange(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: self._exchange(each) for key, each in value.items()}
-        return self.names.get(value, value)
 
 
 @pytest.fixture(scope="module")

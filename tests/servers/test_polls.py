@@ -9,7 +9,7 @@ import requests
 
 from interactive_auth.testing import UIAServer, homeservers
 
-from .polls import EMAIL, LOST_SESSIONS, OTHER_USERS, POLLS, WRONG_ANSWERS, Answered, Meaning
+from .polls import EMAIL, LOST_SESSIONS, OTHER_USERS, POLLS, UNSEEN, WRONG_ANSWERS, Answered, Meaning, method_of
 from .recorded import CLIENT_SECRET, SID
 
 PLAYED = [
@@ -98,12 +98,13 @@ def test_the_password_of_another(
     uia_server.add_account("alice", "alices", devices=["MINE"])
     url = f"{uia_server.base_url}/_matrix/client/v3{endpoint}"
     headers = {"Authorization": f"Bearer {uia_server.accounts['alice'].devices['MINE'].access_token}"}
-    session = requests.post(url, json={}, headers=headers, timeout=10).json()["session"]
+    method = method_of(endpoint)
+    session = requests.request(method, url, json={}, headers=headers, timeout=10).json()["session"]
 
     def send(user: str, password: str) -> requests.Response:
         identifier = {"type": "m.id.user", "user": user}
         auth = {"type": "m.login.password", "identifier": identifier, "password": password, "session": session}
-        return requests.post(url, json={"auth": auth}, headers=headers, timeout=10)
+        return requests.request(method, url, json={"auth": auth}, headers=headers, timeout=10)
 
     answered = send("bob", "bobs")
 
@@ -135,6 +136,7 @@ def test_every_homeserver_has_its_answers() -> None:
     for table in (POLLS, WRONG_ANSWERS, LOST_SESSIONS):
         assert {answer.server for answer in table} == set(homeservers)
     assert {server for server, *_ in OTHER_USERS} == set(homeservers)
+    assert {answer.server for answer in UNSEEN} == {"synapse", "dendrite"}
     emails = {answer.server for answer in POLLS if answer.stage == EMAIL}
     assert emails == {"synapse", "dendrite", "continuwuity", "tuwunel"}
     assert len(PLAYED) + len(PLAYED_LOST) >= 35

@@ -16,6 +16,14 @@ import pytest
 PATIENCE = 30.0
 
 
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait for what another thread brings about."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, "it has not come about"
+        time.sleep(0.01)
+
+
 class Threads:
     """Threads under the eyes of a watchdog."""
 
