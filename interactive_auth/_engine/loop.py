@@ -16,7 +16,7 @@ from .._errors import MatrixError, ServerProtocolError, StageFailedError
 from .._text import printable
 from .._types import AuthType
 from .context import ask, check_answer
-from .conversation import Conversation
+from .conversation import Conversation, for_a_log
 from .flows import Needs, Stages, choose_flow, count_open, next_stage
 from .handover import Handover, Submission
 from .options import Options
@@ -92,7 +92,8 @@ class Attempt(Generic[T]):
                 reply = self._send(self._session.auth())
             else:
                 raise ServerProtocolError(
-                    "every stage of the flow is completed, and the server still asks for authentication"
+                    "every stage of the flow is completed, and the server still asks for authentication: "
+                    "a new InteractiveAuth, without the saved session, begins anew"
                 ) from self._conversation.failure
 
     def _start_over(self) -> Reply:
@@ -138,10 +139,18 @@ class Attempt(Generic[T]):
                     return reply
                 if reply is not Reply.TRANSIENT:  # the retry policy has a limit for those
                     self._count_idle()
+                    self._explain_refusal(reply, retries.first)
                 if reply in _UNDECIDED or reply is Reply.SESSION_LOST:
                     return reply
                 wait = retries.wait_after(reply, self._conversation.failure)
                 self._handover.pause(self._conversation.stage, wait, wait_reason(reply))
+
+    def _explain_refusal(self, reply: Reply, lost: Exception | None) -> None:
+        """Say of a refusal that it may be about what was carried out already, where an answer was lost before."""
+        error = self._conversation.failure
+        refused = reply in (Reply.REJECTION, Reply.FAILURE, Reply.LOGGED_OUT)
+        if refused and lost is not None and isinstance(error, MatrixError):
+            error._explain(f"an answer to the same was lost before, so it may have been carried out: {for_a_log(lost)}")
 
     def _count_idle(self) -> None:
         self._idle += 1

@@ -38,6 +38,11 @@ class Retries:
     def __enter__(self) -> Retries:
         return self
 
+    @property
+    def first(self) -> Exception | None:
+        """The first of the connection troubles, None if there was none."""
+        return self._first
+
     def __exit__(self, *_: object) -> None:
         # The error's traceback leads to the frame that holds this object: a reference cycle, if the error was kept.
         self._first = None

@@ -11,6 +11,7 @@ from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
 from interactive_auth import (
     HomeserverConnectionError,
+    InteractiveAuthError,
     MatrixError,
     RetryPolicy,
     ServerProtocolError,
@@ -170,6 +171,30 @@ def test_stages_that_are_refused_in_turn(new_auth: NewAuth, server: ScriptedServ
         new_auth(max_attempts=None).attempt_auth()
     assert "do_request" not in str(caught.value)
     assert len(server.sent) == 1 + 3 * 20 - 2
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        challenge([TERMS], errcode="M_FORBIDDEN"),
+        MatrixError(400, {"errcode": "M_UNKNOWN", "error": "no"}),
+        MatrixError(401, {"errcode": "M_UNKNOWN_TOKEN"}),
+    ],
+    ids=["rejected", "refused", "logged out"],
+)
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_refusal_after_a_lost_answer(
+    new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser, refusal: MatrixError, lost: bool
+) -> None:
+    """What could not be repeated may have been carried out, and the caller is told so."""
+    refusal = MatrixError(refusal.http_status, refusal.data)
+    server.will(challenge([TERMS]), *[HomeserverConnectionError("no answer came")] * lost, refusal)
+
+    with pytest.raises(InteractiveAuthError) as caught:
+        new_auth(max_attempts=1).attempt_auth()
+
+    told = "an answer to the same was lost before, so it may have been carried out: no answer came"
+    assert (told in str(caught.value)) is lost
 
 
 def test_a_do_request_that_drops_auth(new_auth: NewAuth, server: ScriptedServer, answering: ScriptedUser) -> None:

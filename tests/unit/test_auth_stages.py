@@ -147,7 +147,7 @@ def test_still_nothing_left_to_do(new_auth: NewAuth, server: ScriptedServer) -> 
 
     with pytest.raises(
         ServerProtocolError,
-        match=r"^every stage of the flow is completed, and the server still asks for authentication$",
+        match=r"^every stage of the flow is completed, and the server still asks for authentication: ",
     ) as caught:
         new_auth().attempt_auth()
     assert caught.value.__cause__ is second
