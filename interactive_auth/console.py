@@ -101,7 +101,7 @@ class _Handlers(dict[str, StartAuthStage]):
         super().__init__(callbacks)
         self.wait_changed = _Line()
 
-    def __or__(self, other: Mapping[str, StartAuthStage]) -> _Handlers:  # type: ignore[override]  # no other types
+    def __or__(self, other: Any, /) -> Any:
         return _Handlers({**self, **other})  # a dict's own would give a plain dict, whose waits nobody is told of
 
 
