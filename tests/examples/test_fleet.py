@@ -130,7 +130,7 @@ def test_a_token_that_is_used_up(run_example: Run, synapse: Synapse, fleet: Path
 
 
 def test_ctrl_c_while_the_homeserver_makes_it_wait(start_example: Start, fleet: Path) -> None:
-    """It does not wait for the hour that it was told to; the passwords that the homeserver may know are kept."""
+    """It says who has to wait, and does not wait for the hour; the passwords that the homeserver may know are kept."""
     limit = {"errcode": "M_LIMIT_EXCEEDED", "error": "Slow down", "retry_after_ms": 3_000_000}
     with serve(lambda sent: Reply(429, limit)) as wire:
         options = ("--homeserver", wire.base_url, "--folder", str(fleet), "--threads", "2")
@@ -143,6 +143,7 @@ def test_ctrl_c_while_the_homeserver_makes_it_wait(start_example: Start, fleet: 
 
     assert program.returncode == 130
     assert errors.splitlines()[-1] == "register_fleet.py: interrupted"
+    assert f"{fleet.name}001 has to wait 3000 s" in errors
     assert len(wire.sent) == 2
     sent = {(request.body["username"], request.body["password"]) for request in wire.sent}
     assert {(file.stem, read(file)["password"]) for file in fleet.iterdir()} == sent

@@ -94,7 +94,6 @@ def test_sms_is_sent_again_with_a_code_of_its_own(
         request,
         {MSISDN: handlers.msisdn(get_code, homeserver)},
         inputs=inputs,
-        request_msisdn_token=request.request_msisdn_token,
         max_attempts=1,
         **WAITING,
     )
