@@ -150,7 +150,7 @@ class MatrixError(InteractiveAuthError):
         self._sent: tuple[object, ...] = (session,) if isinstance(session, str) else ()
 
     @property
-    def args(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def args(self) -> tuple[Any, ...]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         """What those keep of an error that keep nothing else, the result backends of queues for one."""
         clean = self._cleaner()
         words = {"errcode": self.errcode, "error": self.error}

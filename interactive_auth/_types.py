@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar, cast
 
 from ._errors import MatrixError
 
@@ -159,7 +159,7 @@ class Stage:
     session: str | None = field(default=None, repr=False, compare=False)
     client_secret: str = field(default="", repr=False, compare=False)
     # Always there in a stage that a callback is given, where nobody should have to ask whether it is.
-    auth: InteractiveAuth[Any] = field(default=None, repr=False, compare=False)  # type: ignore[arg-type]
+    auth: InteractiveAuth[Any] = field(default=cast("InteractiveAuth[Any]", None), repr=False, compare=False)
 
     def add_cleanup(self, function: Callable[[], object]) -> None:
         """Have a function called once, when the stage is over, however it ends: completed, rejected or given up.
@@ -203,6 +203,12 @@ class StartAuthStage(Protocol):
     """Answer one stage: the auth dict to submit, or None if the stage will be completed elsewhere."""
 
     def __call__(self, stage: Stage, /) -> Mapping[str, Any] | None: ...
+
+
+#: A stage's type as a key: str or AuthType, in which a mapping's type is invariant.
+StageType = TypeVar("StageType", bound=str)
+#: One callback for all stages, or a mapping from stage type to callbacks.
+StageCallbacks = StartAuthStage | Mapping[StageType, StartAuthStage]
 
 
 class RequestEmailToken(Protocol):

@@ -20,7 +20,7 @@ from requests.structures import CaseInsensitiveDict
 from ._checks import type_error
 from ._engine.auth import InteractiveAuth
 from ._errors import AuthCancelledError, HomeserverConnectionError, InteractiveAuthError
-from ._http.answers import Answer, reason_of
+from ._http.answers import RawResponse, reason_of
 from ._http.answers import check_answer as _check_answer
 
 __all__ = ["attempt_auth", "check_answer", "from_coroutine"]
@@ -104,7 +104,7 @@ def check_answer(status: int, headers: Mapping[str, str], body: bytes | str) -> 
     if not isinstance(body, (bytes, str)):
         raise type_error("body", "the bytes or the text of the answer", body)
     content = body.encode(errors="replace") if isinstance(body, str) else body
-    return _check_answer(Answer(status, CaseInsensitiveDict(headers), content), "the", "request")
+    return _check_answer(RawResponse(status, CaseInsensitiveDict(headers), content), "the", "request")
 
 
 def from_coroutine(

@@ -12,7 +12,7 @@ import logging
 import secrets
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from html import escape
@@ -81,6 +81,15 @@ window.addEventListener("message", async event => {{
 </html>
 """
 
+_TAKEN = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Opened before</title>
+<p>This page was opened before. If that was not you, somebody else on this machine has seen it: end the program, and
+begin again. If it was, go on there, or at the address that the program shows.</p>
+</html>
+"""
+
 
 def complete(
     stage: Stage,
@@ -138,11 +147,14 @@ class _Page:
     """The page, and the server that it is on.
 
     Attributes:
-        url: where it is, for this machine.
+        url: where it is opened, once, on this machine. It stands in the browser's command line, which everybody on the
+            machine can read, and the page names the session. So the address leads its first visitor on to the page's
+            own, which only that browser learns. Whoever comes second is told that somebody was there before, and so
+            is the log: a person whose page was taken cannot miss it.
     """
 
     def __init__(self, stage: str, fallback_url: str, done: Callable[[], None]) -> None:
-        path = "/" + secrets.token_urlsafe(32)
+        door, path = ("/" + secrets.token_urlsafe(32) for _ in range(2))
         nonce = secrets.token_urlsafe(16)
         page = _PAGE.format(
             nonce=nonce,
@@ -152,9 +164,10 @@ class _Page:
             url_json=_in_script(fallback_url),
         )
         headers = {name: value.format(nonce=nonce) for name, value in _HEADERS.items()}
-        self._server = _Server(("127.0.0.1", 0), partial(_Visit, path, page.encode(), headers, done))
+        place = _Place(door, path, page.encode(), headers, done)
+        self._server = _Server(("127.0.0.1", 0), partial(_Visit, place))
         self._thread = threading.Thread(target=self._serve, name="interactive_auth.browser", daemon=True)
-        self.url = f"http://127.0.0.1:{self._server.socket.getsockname()[1]}{path}"
+        self.url = f"http://127.0.0.1:{self._server.socket.getsockname()[1]}{door}"
 
     def start(self) -> None:
         """Serve the page."""
@@ -202,43 +215,60 @@ class _Server(ThreadingTCPServer):
         _log.debug("a visit to the page on this machine has failed", exc_info=True)
 
 
+class _Place:
+    """What the server has: the door, which is passed once, and the page behind it."""
+
+    def __init__(self, door: str, path: str, page: bytes, headers: dict[str, str], done: Callable[[], None]) -> None:
+        self.door, self.path = door, path
+        self.page, self.headers, self.done = page, headers, done
+        self._passed = threading.Lock()
+
+    def pass_door(self) -> bool:
+        """Return whether this visitor is the first, of however many come at once."""
+        return self._passed.acquire(blocking=False)
+
+
 class _Visit(BaseHTTPRequestHandler):
     """One request of a browser's; whoever does not know the path is told nothing."""
 
     timeout = _PATIENCE
 
-    def __init__(self, path: str, page: bytes, headers: dict[str, str], done: Callable[[], None], *args: Any) -> None:
-        self._path, self._page, self._done, self._fixed = path, page, done, headers
+    def __init__(self, place: _Place, *args: Any) -> None:
+        self._place = place
         super().__init__(*args)
 
     def do_GET(self) -> None:
-        if self._is_ours():
-            self._reply(200, self._page)
-        else:
+        if self._is_at(self._place.path):
+            self._reply(200, self._place.page, self._place.headers)
+        elif not self._is_at(self._place.door):
             self._reply(404)
+        elif self._place.pass_door():
+            self._reply(303, headers={"Location": self._place.path, "Cache-Control": "no-store"})
+        else:
+            _log.warning("the page on this machine was asked for twice: somebody else on it may have been first")
+            self._reply(410, _TAKEN.encode(), self._place.headers)
 
     def do_POST(self) -> None:
         # The page itself says so; any other site would name itself as the origin.
-        if self._is_ours() and self.headers.get("Origin") == f"http://{self._host()}":
+        if self._is_at(self._place.path) and self.headers.get("Origin") == f"http://{self._host()}":
             self._reply(204)
-            self._done()
+            self._place.done()
         else:
             self._reply(404)
 
-    def _is_ours(self) -> bool:
+    def _is_at(self, path: str) -> bool:
         # The name of another site may be made to lead to this machine; it is in the Host header then.
-        known = secrets.compare_digest(self.path.encode(), self._path.encode())
+        known = secrets.compare_digest(self.path.encode(), path.encode())
         return known and self.headers.get_all("Host") == [self._host()]
 
     def _host(self) -> str:
         # The server listens nowhere else.
         return f"127.0.0.1:{self.connection.getsockname()[1]}"
 
-    def _reply(self, status: int, body: bytes = b"") -> None:
+    def _reply(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         self.send_response_only(status)
-        if body:
-            for name, value in self._fixed.items():
-                self.send_header(name, value)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

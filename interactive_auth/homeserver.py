@@ -29,8 +29,8 @@ from ._http.endpoints import (
     RegisterResponse,
 )
 from ._http.token_requests import TokenRequests
-from ._http.transport import open_transport
-from ._http.uia_request import UIARequest, encode
+from ._http.transport import Transport
+from ._http.uia_request import UIARequest, check_encodable, encode
 from ._text import publish as _publish
 
 __all__ = [
@@ -51,15 +51,25 @@ _TAKEN = frozenset({"M_USER_IN_USE", "M_EXCLUSIVE"})
 class Homeserver(Endpoints, TokenRequests):
     """A homeserver's client-server API, as far as User-Interactive Authentication goes.
 
-    It may be shared between threads, and is a context manager that closes its connections. TLS is verified;
-    proxies and certificate bundles of the environment apply, a netrc file does not; redirects are not followed.
+    It may be shared between threads, and with forked processes, which open connections of their own. It is a context
+    manager that closes its connections. TLS is verified; proxies and certificate bundles of the environment apply, as
+    they are at the first request; a netrc file does not; redirects are not followed.
+
+    Everything is sent by ``requests.Session.send``, so what stands between requests and the network (``responses``,
+    requests-mock, vcrpy, an instrumentation) sees every request.
 
     Args:
         base_url: the homeserver's address, like ``https://matrix.example.org``; plain http only to this machine.
         access_token: the token of the account to act for; None for requests that need none, like a registration.
-        session: a ``requests.Session`` to send by, with its adapters, auth, hooks and cookies; it stays open. None
-            for one of the homeserver's own.
-        timeout: seconds to wait for a connection, and for an answer as a whole.
+        session: a ``requests.Session`` to send by, with its adapters, auth, hooks, cookies and proxies; nothing of it
+            is changed, and it stays open. None for one of the homeserver's own, which sends to this machine past any
+            proxy, skips interim answers (1xx), and has connections of its own after a fork. With a session of the
+            caller's, those three are the caller's to see to; an interim answer but 100 is a
+            ``HomeserverConnectionError`` there, after which the connection is not used again.
+        timeout: seconds to wait for a connection, and for an answer as a whole. With a session of the caller's they
+            are counted anew for each piece of the status, the headers and the trailers, so a server that drips them
+            is waited for as long as it does; the body has to come within them as a whole, and is limited in size,
+            by either session. urllib3-future in place of urllib3 has the same limit.
         allow_insecure_http: whether plain http to other machines is allowed, where anybody on the way can read
             passwords and tokens.
 
@@ -85,7 +95,7 @@ class Homeserver(Endpoints, TokenRequests):
         address = check_base_url(base_url, allow_insecure_http=allow_insecure_http)
         self.access_token = access_token
         self._allow_insecure_http = allow_insecure_http
-        self._transport = open_transport(address, timeout, session)
+        self._transport = Transport(address, timeout, session)
 
     @classmethod
     def discover(
@@ -178,7 +188,8 @@ class Homeserver(Endpoints, TokenRequests):
 
     def _post(self, url: str, body: Mapping[str, Any], *, with_token: bool) -> dict[str, Any]:
         token = self._access_token if with_token else None
-        return self._transport.send(self._transport.target("POST", url), encode("the request", body), token)
+        encoded = check_encodable("the request", encode("the request", body))
+        return self._transport.send(self._transport.target("POST", url), encoded, token)
 
     # What belongs to the stages
 
@@ -190,8 +201,15 @@ class Homeserver(Endpoints, TokenRequests):
         Args:
             stage_type: the stage's type.
             session: the UIA session's id.
+
+        Raises:
+            ServerProtocolError: the server has named a stage that no address can have.
+            TypeError: an argument has a wrong type.
+            ValueError: an argument is empty, or has lone surrogates.
         """
         stage = quote(check_required_text("stage_type", stage_type), safe="")
+        if stage in (".", ".."):  # a browser would open another page
+            raise ServerProtocolError(f"a stage of type {stage} has no page")
         return (
             f"{self.base_url}{CLIENT}/auth/{stage}/fallback/web"
             f"?session={quote(check_required_text('session', session), safe='')}"

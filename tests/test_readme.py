@@ -95,6 +95,7 @@ def test_every_block_has_a_test() -> None:
         "In a bot",
         "In a notebook",
         "In the tests of a bot",
+        "Going on elsewhere",
         "With another HTTP client",
         "Every stage and every endpoint",
     }
@@ -225,6 +226,20 @@ def test_the_console_registers(
     assert "Step 1 of 2: registration token" in capsys.readouterr().out
 
 
+def test_a_step_at_a_time(
+    answered: Synapse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each call does what it can, with nothing but what the one before has saved; a wrong answer's words come along."""
+    monkeypatch.chdir(tmp_path)
+    pages: list[dict[str, Any]] = [{}, {"m.login.registration_token": {"token": "a-token"}}]
+
+    outcomes = [run("Going on elsewhere", {'"alice"': '"steps"'})["step"](page) for page in pages]
+
+    assert outcomes[0] == "not yet: m.login.registration_token"
+    assert outcomes[1]["user_id"] == f"@steps:{answered.server_name}"
+    assert answered.admin("GET", f"/_synapse/admin/v2/users/@steps:{answered.server_name}")["name"]
+
+
 def test_every_test_that_is_named_exists() -> None:
     """The tables of stages and endpoints name tests that are there, and have no empty cell."""
     text = README.read_text()
@@ -251,6 +266,6 @@ def test_every_message_that_is_explained_exists() -> None:
 
     parts = [part.strip() for message in own for part in message.split("...") if part.strip()]
 
-    assert len(messages) == 20
+    assert len(messages) == 24
     assert sorted(messages, key=str.lower) == messages
     assert [part for part in parts if part not in sources] == []

@@ -29,7 +29,8 @@ from .._types import (
     RequestMsisdnToken,
     ResumeState,
     RetryPolicy,
-    StartAuthStage,
+    StageCallbacks,
+    StageType,
     StateChanged,
     WaitChanged,
 )
@@ -99,7 +100,7 @@ class InteractiveAuth(Generic[T_co]):
     def __init__(
         self,
         do_request: DoRequest[T_co],
-        start_auth_stage: StartAuthStage | Mapping[str, StartAuthStage],
+        start_auth_stage: StageCallbacks[StageType],
         *,
         auth_data: Mapping[str, Any] | None = None,
         inputs: Inputs | None = None,

@@ -115,7 +115,7 @@ def is_first_time(stage: Stage, what: str) -> bool:
         stage: what the callback was called with.
         what: what is done, for example the secret that is sent.
     """
-    return asking(stage)._conversation.is_first_time(stage.type, what)
+    return is_made_by_hand(stage) or stage.auth._conversation.is_first_time(stage.type, what)
 
 
 def refreshed(stage: Stage, kind: AuthType) -> Stage:

@@ -13,6 +13,7 @@ Ctrl-C may come between any two instructions of Python, so nothing here relies o
 
 from __future__ import annotations
 
+import logging
 import math
 import queue
 import threading
@@ -25,6 +26,8 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 from .._errors import AuthCancelledError
 from .._types import Wait, WaitChanged, WaitReason
+
+_log = logging.getLogger("interactive_auth")
 
 #: Seconds. Where the system's waits are deaf to Ctrl-C, as on Windows, it is heard between them.
 _LONGEST_WAIT = 0.1
@@ -213,6 +216,7 @@ class Handover:
         Raises:
             AuthCancelledError: ``cancel()`` was called.
         """
+        _log.debug("waiting %.3g s: %s", seconds, reason)
         until = self.clock.monotonic() + seconds
         try:
             self._wait(Wait(stage, None, reason), until, until, bool, since)

@@ -81,8 +81,7 @@ class Retries:
         Synapse says that the name is in use to whoever repeats a registration that it is still busy with. Once it has
         finished, it answers the same request, in the same session, with the account.
         """
-        refused = reply is Reply.FAILURE and isinstance(error, MatrixError) and error.errcode == "M_USER_IN_USE"
-        return refused and self._first is not None
+        return self._first is not None and is_name_in_use(reply, error)
 
     def limit_wait(self, error: Exception) -> float:
         """Return the seconds that a 429 asks to wait, the body's word before the header's, else a growing default."""
@@ -91,6 +90,11 @@ class Retries:
             return stated
         self._unstated_limits += 1
         return _FIRST_LIMIT * 2.0 ** min(self._unstated_limits - 1, _MOST_DOUBLINGS)
+
+
+def is_name_in_use(reply: Reply, error: Exception) -> bool:
+    """Return whether a registration was refused since somebody has the name."""
+    return reply is Reply.FAILURE and isinstance(error, MatrixError) and error.errcode == "M_USER_IN_USE"
 
 
 def _stated_wait(error: Exception) -> float | None:

@@ -18,7 +18,7 @@ from .handover import Handover, Submission
 from .options import Options
 from .quirks import NOT_VALIDATED, TAKES_NO_POLLS, says
 from .replies import Reply
-from .retry import Retries
+from .retry import Retries, is_name_in_use
 
 T = TypeVar("T")
 
@@ -55,6 +55,8 @@ class Waiting(Generic[T]):
         self._not_before = -math.inf
         self._limits = Retries(options.retry)
         self._next_poll = self._deadline = math.inf
+        # How often a name in use may still be this client's own, after trouble.
+        self._echoes = 0
         self._awaited: str | None = None
         self._poll_error: Exception | None = None
         self._told = ""
@@ -105,7 +107,7 @@ class Waiting(Generic[T]):
         time_is_up = now >= self._deadline
         if self._handover.take_poll():
             self._next_poll = min(self._next_poll, now)
-        if time_is_up or now >= max(self._next_poll, self._not_before):
+        if now >= self._not_before and (time_is_up or now >= self._next_poll):
             self._next_poll = now + self._options.poll_interval
             reply = self._poll()
             if reply is not None:
@@ -124,7 +126,7 @@ class Waiting(Generic[T]):
         if reply is None or self._is_over(reply):
             return reply
         self._poll_error = error = self._conversation.failure
-        pending = reply is Reply.CHALLENGE or self._is_pending(error)
+        pending = reply is Reply.CHALLENGE or self._is_pending(error) or self._may_be_own_doing(reply, error)
         if reply is Reply.SESSION_LOST and self._may_restart:
             return reply
         if (
@@ -168,6 +170,15 @@ class Waiting(Generic[T]):
             return False
         is_threepid = self._stage in self._conversation.threepids
         return says(error, TAKES_NO_POLLS) or (is_threepid and says(error, NOT_VALIDATED))
+
+    def _may_be_own_doing(self, reply: Reply, error: Exception) -> bool:
+        """Return whether a refusal may be due to a poll before, whose answer was lost (see ``Retries``)."""
+        if reply is Reply.TRANSIENT:
+            self._echoes = self._options.retry.retries if self._options.retry is not None else 0
+        elif is_name_in_use(reply, error) and self._echoes > 0:
+            self._echoes -= 1
+            return True
+        return False
 
     def _tell(self, error: Exception, words: str, level: int) -> None:
         """Log what the wait does not end for; the same again is no news."""

@@ -1,1 +1,17 @@
-"""Requests to a homeserver, and what travels by them. What must not be here: the loop."""
+"""Requests to a homeserver, and what travels by them. What must not be here: the loop.
+
+Of requests, urllib3 and http.client the rooms here use documented names, but for these. What each of them is trusted
+to do is held by ``tests/wire/test_dependencies.py``.
+
+==============================================  ================================================================
+``requests.Response._content``                  the only way to tell a body that was read already, or made by
+                                                hand, from one that is still to be read (``answers``)
+``urllib3.PoolManager.pool_classes_by_scheme``  the pools that a manager opens; a comment of urllib3's says that
+                                                other managers may replace it (``adapter``)
+``urllib3.HTTPConnectionPool.ConnectionCls``    the connections that a pool opens; vcrpy relies on it as well
+                                                (``deadline``)
+``http.client.HTTPConnection.response_class``   the answers that a connection reads (``deadline``)
+``http.client.HTTPResponse.begin``              reads an answer's head; it reads another one once ``headers`` is
+                                                None again (``deadline``)
+==============================================  ================================================================
+"""

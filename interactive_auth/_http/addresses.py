@@ -6,6 +6,7 @@ What must not be here: sending.
 from __future__ import annotations
 
 import ipaddress
+import socket
 from urllib.parse import urlsplit
 
 from .._checks import check_required_text
@@ -58,9 +59,27 @@ def _is_host(name: str, netloc: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine for certain, so that plain http to it is read by nobody on the way."""
     if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def may_be_this_machine(host: str) -> bool:
+    """Return whether a host may be this machine in any form that a system's resolver takes, like ``127.1`` or ``0``."""
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, section 6.3
+        return True
+    try:
+        address = ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        try:
+            address = ipaddress.IPv4Address(socket.inet_aton(name))
+        except (OSError, ValueError):
+            return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    # What is sent to the unspecified address arrives here as well.
+    return mapped.is_loopback or mapped.is_unspecified

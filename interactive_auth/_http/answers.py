@@ -12,19 +12,17 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from requests.structures import CaseInsensitiveDict
+from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 from urllib3.response import HTTPResponse
 
 from .._checks import type_error
 from .._errors import HomeserverConnectionError, MatrixError, ServerProtocolError
 from .._text import printable, shown
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse  # new in urllib3 2
 
 #: The largest body that is read, in bytes; real answers to these endpoints stay far below.
 MAX_BODY = 8 * 1024 * 1024
@@ -32,9 +30,15 @@ MAX_BODY = 8 * 1024 * 1024
 CHUNK = 64 * 1024
 #: Seconds in which the body of a streamed response must come, where nothing says how long its reader would wait.
 _LONGEST_BODY = 300.0
-#: What is decompressed here, and asked for.
-_ENCODINGS = frozenset({"gzip", "x-gzip"})
-_GZIP = 16 + zlib.MAX_WBITS
+#: What is decompressed here (RFC 9110, section 8.4.1): gzip, which is asked for, and deflate, with its header or, as
+#: some servers have it, without.
+_DECOMPRESSED: Mapping[str, tuple[int, ...]] = {
+    "gzip": (16 + zlib.MAX_WBITS,),
+    "x-gzip": (16 + zlib.MAX_WBITS,),
+    "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS),
+}
+#: What a body may be compressed by besides; any other name in the header (identity, none, utf-8) says nothing.
+_REFUSED = frozenset({"br", "zstd", "compress", "x-compress"})
 #: As often a body may be compressed, and as many members gzip may have; more would only keep a client busy.
 _MOST_ENCODINGS = 3
 _MOST_MEMBERS = 100
@@ -44,7 +48,7 @@ _TYPES = frozenset({"text/html", "text/plain", "text/xml", "application/json", "
 REDIRECT = "X-Interactive-Auth-Redirect"
 
 
-class Answer(NamedTuple):
+class RawResponse(NamedTuple):
     """A response that was read.
 
     Attributes:
@@ -62,23 +66,26 @@ def raise_for_matrix_error(response: requests.Response) -> dict[str, Any]:
     """Return a homeserver's answer, or raise it: the last line of a ``do_request`` written over requests.
 
     Args:
-        response: the answer; of one that is streamed, the body is read here, within limits of size and time.
+        response: the answer; of one that is streamed, the body is read here, within limits of size and time. It may
+            be made by hand, as tests do it.
 
     Returns:
-        The JSON object of a success (2xx).
+        The JSON object of a success (2xx); ``{}`` for a success without a body.
 
     Raises:
         MatrixError: the answer is no success; with its status, body and the seconds of its ``Retry-After``.
-        ServerProtocolError: a success whose body is no JSON object, or is too large.
+        ServerProtocolError: a success whose body is not a JSON object, or is too large.
         HomeserverConnectionError: the body of a streamed answer broke off.
-        TypeError: ``response`` is no ``requests.Response``.
+        TypeError: ``response`` is not a ``requests.Response``.
+        ValueError: ``response`` was made by hand, and has no status.
     """
     if not isinstance(response, requests.Response):
         raise type_error("response", "a requests.Response", response)
+    status: object = response.status_code
+    if not isinstance(status, int):
+        raise ValueError("response must have a status_code")
     request: requests.PreparedRequest | None = response.request
-    url = urlsplit(response.url or "")
-    # Neither the query nor a user name of the URL is fit for a message.
-    address = f"{url.scheme}://{url.hostname}{'' if url.port is None else f':{url.port}'}{url.path}"
+    address = _address(response.url)
     method = (request and request.method) or "the request to"
     try:
         answer = read_response(response, _LONGEST_BODY)
@@ -93,6 +100,16 @@ def raise_for_matrix_error(response: requests.Response) -> dict[str, Any]:
     raise HomeserverConnectionError(f"{method} {shown(address)} got no answer: {reason}")
 
 
+def _address(url: str | None) -> str:
+    """Return where a response came from, as a message has it: without a user name and a query."""
+    try:
+        parts = urlsplit(url or "")
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:  # half of an IPv6 address, or a port that is not a number
+        return "an address that cannot be read"
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}" if parts.hostname else "an address that is not known"
+
+
 def _credentials(request: requests.PreparedRequest | None) -> list[str]:
     """Return what a request was authorised with."""
     # A request that was made by hand may have no headers, and an authorisation of its own may be of any type.
@@ -105,7 +122,9 @@ def reason_of(failure: BaseException, seconds: float) -> str:
     cause: BaseException | None = failure
     while cause is not None:
         failure = cause
-        inner = (getattr(cause, "reason", None), *cause.args, cause.__cause__)
+        # urllib3 1.26 does not say what a failure to connect comes from, but raises it while that is handled.
+        handled = cause.__context__ if isinstance(cause, NewConnectionError) else None
+        inner = (getattr(cause, "reason", None), *cause.args, cause.__cause__, handled)
         cause = next((error for error in inner if isinstance(error, BaseException)), None)
     if isinstance(failure, (TimeoutError, requests.Timeout, ReadTimeoutError)):
         return "it took too long" if seconds == math.inf else f"it took more than {seconds:g} seconds"
@@ -115,36 +134,65 @@ def reason_of(failure: BaseException, seconds: float) -> str:
     return type(failure).__name__
 
 
-def read_response(response: requests.Response, seconds: float) -> Answer:
+def read_response(response: requests.Response, seconds: float, *, bounded: bool = False) -> RawResponse:
     """Read a response of requests', within bounds; what is not read to its end is closed.
 
+    Args:
+        response: the response, read already or not.
+        seconds: as long the body may take, however steadily it comes.
+        bounded: whether its connection holds that deadline by itself.
+
     Raises:
-        TimeoutError: the body has taken more than ``seconds``, however steadily it came.
+        TimeoutError: the body has taken too long.
         OSError: it or its headers broke off, or it cannot be decompressed.
     """
+    refuse_interim(response)
+    headers: Mapping[str, str] | None = response.headers
+    if headers is None or isinstance(headers, dict):  # made by hand; all others do not mind the case
+        headers = CaseInsensitiveDict(headers or {})
     raw = response.raw
-    encoding = response.headers.get("Content-Encoding")
-    streamed = isinstance(raw, HTTPResponse) and hasattr(raw, "read1") and not response._content_consumed
-    content = None
+    if raw is None or response._content is not False:
+        read = response.content or b""
+        return RawResponse(response.status_code, headers, read if len(read) <= MAX_BODY else None)
+    content: bytes | None = None
     try:
-        if streamed and _ENCODINGS.issuperset(_encodings(encoding or "")):
-            content = read_raw(raw, encoding, seconds)
-        else:
+        if not isinstance(raw, HTTPResponse):
+            # Something that stands in for urllib3, as a recorder's answers do, has decompressed what it plays.
             content = _read(response.iter_content(CHUNK), seconds)
+            return RawResponse(response.status_code, headers, content)
+        if raw.closed or raw.tell():
+            raise OSError("the answer has been read, or closed, before")
+        from_network = raw.connection is not None
+        content = _read(_pieces(raw, bounded=bounded), seconds)
+        if content is not None and raw.length_remaining:
+            raise OSError("the answer broke off")  # urllib3 1.26 leaves it to others to find out
+        answer = RawResponse(response.status_code, headers, content)
+        if from_network:
+            refuse_cut_headers(answer)
     finally:
         if content is None:
             response.close()
-    answer = Answer(response.status_code, response.headers, content)
-    if isinstance(raw, HTTPResponse):
-        check_whole(answer)
-    return answer
+    return answer if content is None else answer._replace(content=_decode(content, headers.get("Content-Encoding", "")))
 
 
-def check_whole(answer: Answer) -> None:
+def refuse_interim(response: requests.Response, *_: Any, **__: Any) -> None:
+    """Hang up after an answer that only announces another one (RFC 9110, section 15.2).
+
+    requests takes it for the answer, and would use the connection, on which the real one is still to come, again.
+
+    Raises:
+        OSError: it is such an answer.
+    """
+    if 100 <= response.status_code < 200:
+        response.close()
+        raise OSError(f"the answer was only an interim one ({response.status_code})")
+
+
+def refuse_cut_headers(answer: RawResponse) -> None:
     """Refuse what ``http.client`` takes for an answer though the connection was cut in the middle of its headers.
 
     It ends the headers where the connection ends, so what is left is an empty body without any length. A homeserver
-    sends no such thing, and a 401 without its flows would be a refusal.
+    sends no such thing, and a 401 without its flows would be a refusal, a 200 a success.
 
     Raises:
         OSError: the answer may have been cut so.
@@ -157,53 +205,52 @@ def check_whole(answer: Answer) -> None:
         raise OSError("the answer broke off in its headers, or is empty")
 
 
-def read_raw(raw: BaseHTTPResponse, encoding: str | None, seconds: float) -> bytes | None:
-    """Read a body as it comes from the network, None if it is larger than any answer of a homeserver's.
-
-    It is decompressed as a whole: urllib3 would wait for ever for something to come out of a stream that is dripped.
-
-    Raises:
-        TimeoutError: the body has taken more than ``seconds``, however steadily it came.
-        OSError: it broke off, or cannot be decompressed.
-    """
-    content = _read(_pieces(raw), seconds)
-    if content is None or encoding is None:
-        return content
-    names = _encodings(encoding)
-    if len(names) > _MOST_ENCODINGS or not _ENCODINGS.issuperset(names):
-        raise OSError("the body is compressed in a way that was not asked for")
-    for _ in names:
-        content = _decompress(content)
-    return content if len(content) <= MAX_BODY else None
-
-
-def _pieces(raw: BaseHTTPResponse) -> Iterator[bytes]:
-    read = getattr(raw, "read1", raw.read)
-    while piece := read(CHUNK, decode_content=False):
+def _pieces(raw: HTTPResponse, *, bounded: bool) -> Iterator[bytes]:
+    """Give a body as it comes from the network; urllib3's own decompression has no bounds before 2.6."""
+    read, most = getattr(raw, "read1", None), CHUNK
+    if read is None:  # urllib3 before 2.1 returns nothing before all that was asked for is there, however long it takes
+        read, most = raw.read, CHUNK if bounded else 1
+    while piece := read(most, decode_content=False):
         yield piece
         if raw.length_remaining == 0:  # known beforehand, so the connection need not be asked for the end
             return
 
 
-def _decompress(content: bytes) -> bytes:
-    """Decompress gzip, of one member or more (RFC 1952), up to a byte more than is read of any body."""
-    found = b""
-    for _ in range(_MOST_MEMBERS):
-        member = zlib.decompressobj(_GZIP)
-        try:
-            found += member.decompress(content, MAX_BODY + 1 - len(found))
-        except zlib.error:
-            break
-        if len(found) > MAX_BODY or (member.eof and not member.unused_data):
-            return found
-        if not member.eof:
-            break
-        content = member.unused_data
+def _decode(content: bytes, encoding: str) -> bytes | None:
+    """Decompress a body as a whole, up to a byte more than is read of any, None if it is larger.
+
+    Raises:
+        OSError: it cannot be decompressed.
+    """
+    if not encoding:
+        return content
+    names = [name.strip().lower() for name in encoding.split(",")]
+    if not _REFUSED.isdisjoint(names):
+        raise OSError("the body is compressed in a way that cannot be bounded: ask for gzip")
+    compressed = [_DECOMPRESSED[name] for name in names if name in _DECOMPRESSED]
+    if len(compressed) > _MOST_ENCODINGS:
+        raise OSError("the body is compressed too often")
+    for formats in reversed(compressed):  # they are named in the order in which they were applied
+        content = _decompress(content, formats)
+    return content if len(content) <= MAX_BODY else None
+
+
+def _decompress(content: bytes, formats: tuple[int, ...]) -> bytes:
+    """Decompress what has one of these formats, of one member or more (RFC 1952)."""
+    for format_ in formats:
+        found, rest = b"", content
+        for _ in range(_MOST_MEMBERS):
+            member = zlib.decompressobj(format_)
+            try:
+                found += member.decompress(rest, MAX_BODY + 1 - len(found))
+            except zlib.error:
+                break
+            if len(found) > MAX_BODY or (member.eof and not member.unused_data):
+                return found
+            if not member.eof:
+                break
+            rest = member.unused_data
     raise OSError("the body cannot be decompressed")
-
-
-def _encodings(header: str) -> list[str]:
-    return [name.strip().lower() for name in header.split(",") if name.strip() not in ("", "identity")]
 
 
 def _read(pieces: Iterable[bytes], seconds: float) -> bytes | None:
@@ -219,9 +266,11 @@ def _read(pieces: Iterable[bytes], seconds: float) -> bytes | None:
     return b"".join(chunks)
 
 
-def check_answer(answer: Answer, method: str, address: str) -> dict[str, Any]:
+def check_answer(answer: RawResponse, method: str, address: str) -> dict[str, Any]:
     """Return the JSON object of a success, raise everything else."""
     status = answer.status
+    if answer.content == b"" and 200 <= status < 300:
+        return {}  # some servers answer so where the specification has an empty object; the caller asks for fields
     body, flaw = _parse(answer.content)
     told = ""
     if flaw:
@@ -244,7 +293,7 @@ def _kind(header: str | None) -> str:
     return kind if kind in _TYPES else "an unusual content type"
 
 
-def _error(answer: Answer, body: dict[str, Any], told: str) -> MatrixError:
+def _error(answer: RawResponse, body: dict[str, Any], told: str) -> MatrixError:
     error = MatrixError(answer.status, body, _retry_after(answer.headers.get("Retry-After")))
     error._context = told
     error._redirect = answer.headers.get("Location") or answer.headers.get(REDIRECT)

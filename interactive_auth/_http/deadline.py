@@ -1,31 +1,26 @@
 """Connections whose answers have to be complete by a moment, however steadily they come.
 
 A socket's timeout starts anew with each piece, so a server that sends a letter of its status line, or another "100
-Continue", every now and then would hold a request for ever. What must not be here: requests, answers, retries.
+Continue", every now and then would hold a request for ever. What must not be here: requests, retries, and the
+connections of anybody but the library.
 """
 
 from __future__ import annotations
 
+import http.client
 import io
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from functools import partial
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-
-from urllib3 import HTTPConnectionPool
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-#: What ``answers_within`` allows an answer; None for a request of somebody else's, who has its connection, too.
-_SECONDS: ContextVar[float | None] = ContextVar("interactive_auth.seconds", default=None)
 
-
-class _Answer(io.RawIOBase):
-    """What comes in on a socket until a moment, as ``http.client`` reads it."""
+class _BoundedSocket(io.RawIOBase):
+    """What comes in on a socket, as ``http.client`` reads it, until the socket's timeout is over once."""
 
     def __init__(self, sock: socket.socket, seconds: float) -> None:
         self._sock = sock
@@ -56,34 +51,40 @@ class _Answer(io.RawIOBase):
         return io.BufferedReader(self)
 
 
-class _Bounded:
-    """Marks a class of connections whose answers are bounded."""
+class _BoundedAnswer(http.client.HTTPResponse):
+    """An answer that has to be complete within the connection's timeout, and that is no interim answer."""
+
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        seconds = sock.gettimeout()
+        bounded: Any = sock if seconds is None else _BoundedSocket(sock, seconds)
+        super().__init__(bounded, *args, **kwargs)
+
+    def begin(self) -> None:
+        super().begin()
+        # http.client skips 100 alone. Any other 1xx (RFC 9110, section 15.2) would be taken for the answer, and the
+        # answer for that to the next request. Nothing was asked to be switched to by a 101.
+        while 100 <= self.status < 200 and self.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
+            unread: Any = None  # as the headers are before anything was read
+            self.headers = unread
+            super().begin()
 
 
-def _read(plain: Callable[..., Any], sock: socket.socket, *args: Any, **kwargs: Any) -> Any:
-    seconds = _SECONDS.get()
-    answer: Any = sock if seconds is None else _Answer(sock, seconds)  # as much of a socket as an HTTPResponse asks for
-    return plain(answer, *args, **kwargs)
+@lru_cache
+def _bounded_connection(kind: Any) -> Any:
+    # A connection that is not urllib3's own belongs to somebody who wants to see the requests, as vcrpy does; one of
+    # urllib3-future's reads in a way of its own.
+    if not kind.__module__.startswith("urllib3.") or not issubclass(kind, http.client.HTTPConnection):
+        return kind
+    return type(kind.__name__, (kind,), {"response_class": _BoundedAnswer})
 
 
-def bound_answers(pool: HTTPConnectionPool) -> None:
-    """Have a pool's connections obey ``answers_within``; for everybody else they stay what they are."""
-    kind: Any = pool.ConnectionCls  # one of http.client's, which its type does not say
-    if issubclass(kind, _Bounded):
-        return
-    read = partial(_read, kind.response_class)
-    bounded = type(kind.__name__, (_Bounded, kind), {"response_class": staticmethod(read)})
-    pool.ConnectionCls = bounded
-    for connection in list(pool.pool.queue) if pool.pool is not None else ():
-        if connection is not None:  # kept open since somebody else's request
-            connection.response_class = read
+@lru_cache
+def _bounded_pool(kind: Any) -> Any:
+    # Looked up whenever a connection is opened: somebody may replace that of urllib3's own pools meanwhile.
+    connection = property(lambda pool: _bounded_connection(kind.ConnectionCls))
+    return type(kind.__name__, (kind,), {"ConnectionCls": connection})
 
 
-@contextmanager
-def answers_within(seconds: float) -> Iterator[None]:
-    """Allow each answer to a request that is sent in the block, headers and body together, so many seconds."""
-    before = _SECONDS.set(seconds)
-    try:
-        yield
-    finally:
-        _SECONDS.reset(before)
+def bounded_pools(kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """Return pools, by scheme, that bound the answers to what they send, and are otherwise like ``kinds``."""
+    return {scheme: _bounded_pool(kind) for scheme, kind in kinds.items()}

@@ -13,7 +13,7 @@ import requests
 from .._errors import MatrixError, ServerProtocolError
 from .._text import printable, shown
 from .addresses import check_base_url
-from .transport import Transport, open_transport
+from .transport import Transport
 
 #: As many redirects of the well-known document are followed; it is public, and asked for without credentials.
 _REDIRECTS = 5
@@ -33,10 +33,10 @@ def discover_base_url(server_name: str, session: requests.Session | None, timeou
         raise ValueError("server_name_or_user_id must be a server name like example.org or a user id")
     asked = check_base_url(f"https://{server_name}", allow_insecure_http=False)
     try:
-        with closing(open_transport(asked, timeout, session)) as transport:
+        with closing(Transport(asked, timeout, session)) as transport:
             base_url = _well_known(transport)
         # The specification wants the address tried before it is trusted.
-        with closing(open_transport(base_url, timeout, session)) as transport:
+        with closing(Transport(base_url, timeout, session)) as transport:
             versions = transport.send(transport.target("GET", "/_matrix/client/versions")).get("versions")
     except MatrixError as error:
         raise ServerProtocolError(f"there is no homeserver for {server_name}: {error}") from None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from typing_extensions import NotRequired
 
@@ -22,6 +22,7 @@ from .._checks import (
     check_required_text,
     type_error,
 )
+from .._text import is_encodable
 from .uia_request import UIARequest
 
 CLIENT = "/_matrix/client/v3"
@@ -36,6 +37,9 @@ PURPOSE_OF_PATH: Mapping[str, Purpose] = {
     f"{CLIENT}/account/password": "account/password",
     f"{CLIENT}/account/3pid/add": "account/3pid",
 }
+
+#: Segments of a path that are resolved before it is sent (RFC 3986, section 5.2.4), percent-encoded or not.
+_DOTS = frozenset({".", ".."})
 
 
 class RegisterResponse(TypedDict):
@@ -195,7 +199,9 @@ class Endpoints(ABC):
         Args:
             device_id: the device's id; one that does not exist is no error.
         """
-        device = quote(check_required_text("device_id", device_id), safe="")
+        if check_required_text("device_id", device_id) in _DOTS:
+            raise ValueError("device_id must not be . or ..: in an address it would lead elsewhere")
+        device = quote(device_id, safe="")
         return self._request("DELETE", f"{CLIENT}/devices/{device}", None)
 
     def delete_devices(self, device_ids: Sequence[str]) -> UIARequest[dict[str, Any]]:
@@ -255,12 +261,16 @@ class Endpoints(ABC):
         """
         if not check_required_text("path", path).startswith("/") or "?" in path or "#" in path:
             raise ValueError("path must start with a slash, and have no query or fragment")
+        if any(unquote(segment) in _DOTS for segment in path.split("/")):
+            raise ValueError("path must have no segment . or ..: it would lead elsewhere")
         if not (check_required_text("method", method).isascii() and method.isalpha()):
             raise ValueError("method must be the name of an HTTP method")
         query = None if params is None else dict(check_mapping("params", params))
         for name, value in (query or {}).items():
             if not isinstance(name, str) or not isinstance(value, str):
                 raise type_error("params", "a mapping from str to str", value if isinstance(name, str) else name)
+            if not is_encodable(name + value):
+                raise ValueError("params must be text, without lone surrogates")
         return self._request(method.upper(), path, body, query)
 
 

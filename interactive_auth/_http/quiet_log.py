@@ -7,22 +7,22 @@ may quote anything. Other programs' requests are logged as ever. What must not b
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 
 _SENDING: ContextVar[bool] = ContextVar("interactive_auth.sending", default=False)
 _LOGGERS = ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry")
 
 
-@contextmanager
-def secretive_log() -> Iterator[None]:
+class quiet_log:  # noqa: N801 (it is used as a function; the decorator that makes one of a generator costs more)
     """Cut queries, quotations and tracebacks out of what is logged in this thread meanwhile."""
-    before = _SENDING.set(True)
-    try:
-        yield
-    finally:
-        _SENDING.reset(before)
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> None:
+        self._before = _SENDING.set(True)
+
+    def __exit__(self, *_: object) -> None:
+        _SENDING.reset(self._before)
 
 
 def _cut(record: logging.LogRecord) -> bool:

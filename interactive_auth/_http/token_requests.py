@@ -8,11 +8,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from .._checks import check_client_secret, check_required_text, check_text, type_error
 from .._errors import MatrixError, ServerProtocolError
 from .._text import printable
-from .addresses import check_base_url
+from .addresses import check_base_url, may_be_this_machine
 from .endpoints import CLIENT, PURPOSES, Purpose
 
 #: What servers answer a wrong code with, if not 200 and ``success: false``: Synapse before a real Sydent 400, Sydent
@@ -24,6 +25,11 @@ class TokenRequests(ABC):
     """The token requests of a homeserver; ``Homeserver`` adds how they are sent."""
 
     _allow_insecure_http: bool
+
+    @property
+    @abstractmethod
+    def base_url(self) -> str:
+        """The homeserver's address."""
 
     @abstractmethod
     def _post(self, url: str, body: Mapping[str, Any], *, with_token: bool) -> dict[str, Any]:
@@ -168,6 +174,11 @@ class TokenRequests(ABC):
             raise ServerProtocolError(
                 f"the server wants the code at an unfit address: {printable(str(error))}"
             ) from None
+        # Otherwise a homeserver elsewhere could have its posts arrive at whatever listens on this machine.
+        if may_be_this_machine(urlsplit(url).hostname or "") and not may_be_this_machine(
+            urlsplit(self.base_url).hostname or ""
+        ):
+            raise ServerProtocolError("the server wants the code at an address of this machine, where it is not itself")
         try:
             return self._post(url, body, with_token=False).get("success") is True
         except MatrixError as error:

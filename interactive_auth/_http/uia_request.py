@@ -14,8 +14,8 @@ from typing_extensions import Unpack
 from .._checks import type_error
 from .._engine.auth import InteractiveAuth
 from .._errors import MatrixError, ServerProtocolError
-from .._text import printable
-from .._types import InteractiveAuthOptions, RequestEmailToken, RequestMsisdnToken, StartAuthStage
+from .._text import is_encodable, printable
+from .._types import InteractiveAuthOptions, RequestEmailToken, RequestMsisdnToken, StageCallbacks, StageType
 
 R = TypeVar("R", bound=Mapping[str, Any])
 
@@ -65,7 +65,7 @@ class UIARequest(Generic[R]):
         if "auth" in fields:
             raise ValueError("body must have no auth: the authentication puts it there")
         # Encoded once: what the caller changes later must not change the request in the middle of a session.
-        self._head = encode("body", dict(fields))[:-1]
+        self._head = check_encodable("body", encode("body", dict(fields)))[:-1]
         self._secrets = tuple(v for k, v in fields.items() if k in _SECRET_FIELDS and isinstance(v, str))
 
     def __call__(self, auth: Mapping[str, Any] | None = None) -> R:
@@ -97,9 +97,7 @@ class UIARequest(Generic[R]):
                 raise ServerProtocolError(f"{self._name} was answered with success, but there is no usable {name}")
         return cast("R", response)
 
-    def authenticate(
-        self, start_auth_stage: StartAuthStage | Mapping[str, StartAuthStage], **options: Unpack[InteractiveAuthOptions]
-    ) -> R:
+    def authenticate(self, start_auth_stage: StageCallbacks[StageType], **options: Unpack[InteractiveAuthOptions]) -> R:
         """Send the request, go through its authentication, and return the response.
 
         Args:
@@ -134,3 +132,14 @@ def encode(name: str, value: object) -> str:
         raise ValueError(f"{name} must be JSON: {printable(str(error))}") from None
     except RecursionError:
         raise ValueError(f"{name} must be JSON that is not nested so deeply") from None
+
+
+def check_encodable(name: str, encoded: str) -> str:
+    """Return JSON that every server can read: half of a surrogate pair, which JSON can express, is not text.
+
+    Raises:
+        ValueError: it has one.
+    """
+    if "\\ud" in encoded and not is_encodable(json.dumps(json.loads(encoded), ensure_ascii=False)):
+        raise ValueError(f"{name} must be text, without lone surrogates")
+    return encoded

@@ -39,6 +39,8 @@ STAGES = {
     "m.login.registration_token": handlers.registration_token("a-token"),
     "m.login.terms": handlers.terms(lambda policies: True),
 }
+#: The row of this library by a session of the caller's, which is prepared anew for each request.
+BY_SESSION = "caller's session"
 
 SignUp = Callable[[], Any]
 
@@ -62,7 +64,8 @@ def clients(port: int) -> Iterator[dict[str, SignUp]]:
     """Open every client, by name."""
     base_url = f"http://127.0.0.1:{port}"
     url = base_url + PATH
-    homeserver = Homeserver(base_url)
+    homeserver, callers = Homeserver(base_url), requests.Session()
+    by_session = Homeserver(base_url, session=callers)
     session, pool, client = requests.Session(), urllib3.PoolManager(), httpx.Client()
     connection = http.client.HTTPConnection("127.0.0.1", port)
 
@@ -86,6 +89,7 @@ def clients(port: int) -> Iterator[dict[str, SignUp]]:
     try:
         yield {
             "interactive_auth": lambda: homeserver.register(BODY["username"], BODY["password"]).authenticate(STAGES),
+            BY_SESSION: lambda: by_session.register(BODY["username"], BODY["password"]).authenticate(STAGES),
             "requests": by_hand(post_requests),
             "urllib3": by_hand(post_urllib3),
             "http.client": by_hand(post_http_client),
@@ -93,7 +97,7 @@ def clients(port: int) -> Iterator[dict[str, SignUp]]:
             "engine alone": engine_alone,
         }
     finally:
-        for opened in (homeserver, session, client, connection):
+        for opened in (homeserver, callers, session, client, connection):
             opened.close()
         pool.clear()
 
@@ -184,6 +188,9 @@ def main() -> None:
             f"{wall['median_ms']:8.3f} {wall['ratio']:6.2f}"
         )
     print("The ratios are this library's figure over the row's.")
+    pairs = zip(figures[BY_SESSION]["cpu"], figures["requests"]["cpu"], strict=True)
+    ratio = statistics.median(ours / theirs for ours, theirs in pairs)
+    print(f"By a caller's session it takes {ratio:.2f} of the CPU of requests by hand.")
     if options.json:
         report = {"python": platform.python_version(), "versions": versions, "summary": summary, "figures": figures}
         Path(options.json).write_text(json.dumps(report, indent=1))

@@ -29,7 +29,7 @@ from interactive_auth import (
     browser,
 )
 
-from .site import Begin, Pages, Site, serving
+from .site import Begin, Pages, Site, enter, serving
 
 #: Seconds; nothing here takes nearly as long.
 PATIENCE = 20.0
@@ -154,10 +154,15 @@ def site(new_site: Callable[[], Site]) -> Site:
 
 @pytest.fixture
 def begin() -> Iterator[Begin]:
-    """Start attempts that wait on their page; gives each one with its page's address and its thread."""
+    """Start attempts that wait on their page; gives each one with its page's address and its thread.
+
+    With ``at_the_door`` the address is that which was opened, and which leads on to the page's once.
+    """
     begun: list[tuple[InteractiveAuth[Any], threading.Thread]] = []
 
-    def start(site: Site, **options: Any) -> tuple[InteractiveAuth[Any], str, threading.Thread]:
+    def start(
+        site: Site, *, at_the_door: bool = False, **options: Any
+    ) -> tuple[InteractiveAuth[Any], str, threading.Thread]:
         opened: list[str] = []
         waits = threading.Event()
 
@@ -179,7 +184,7 @@ def begin() -> Iterator[Begin]:
         thread.start()
         begun.append((auth, thread))
         assert waits.wait(10)
-        return auth, opened[0], thread
+        return auth, opened[0] if at_the_door else enter(opened[0]), thread
 
     yield start
     for auth, thread in begun:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from interactive_auth import InteractiveAuth, MatrixError
 
@@ -88,6 +88,19 @@ def ask(url: str, method: str, *, path: str | None = None, **headers: str) -> tu
         connection.endheaders()
         answer = connection.getresponse()
         return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def enter(url: str) -> str:
+    """Go through the address that was opened, as a browser does; gives the page's own."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=10)
+    try:
+        connection.request("GET", parts.path)
+        answer = connection.getresponse()
+        assert answer.status == 303
+        return urljoin(url, answer.headers["Location"])
     finally:
         connection.close()
 

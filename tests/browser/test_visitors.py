@@ -6,12 +6,13 @@ import http.client
 import socket
 import struct
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
 
-from .site import Begin, Site, ask, is_gone, serving
+from .site import Begin, Site, ask, enter, is_gone, serving
 
 REFUSED: dict[str, tuple[str, dict[str, str]]] = {
     "another path": ("POST", {"path": "/"}),
@@ -162,3 +163,43 @@ def test_a_visitor_who_goes_away(site: Site, begin: Begin, capfd: pytest.Capture
 
     assert ask(url, "GET")[0] == 200
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_address_in_the_command_line(site: Site, begin: Begin, caplog: pytest.LogCaptureFixture) -> None:
+    """The address that is opened leads its first visitor to the page; the second is told so, and learns nothing."""
+    _, door, _ = begin(site, at_the_door=True)
+    page = enter(door)
+
+    status, body = ask(door, "GET")
+
+    assert status == 410
+    assert b"somebody else on this machine has seen it" in body
+    assert b"S1" not in body
+    assert urlsplit(page).path.encode() not in body
+    assert ask(page, "GET")[0] == 200
+    assert urlsplit(door).path not in ask(page, "GET")[1].decode()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert urlsplit(door).path not in caplog.text
+
+
+def test_the_door_is_not_the_page(site: Site, begin: Begin) -> None:
+    """Who has read the command line can neither say that the page is done, nor spend the address by another method."""
+    _, door, _ = begin(site, at_the_door=True)
+    site.requests.clear()
+
+    assert ask(door, "POST", Origin=f"http://{urlsplit(door).netloc}") == (404, b"")
+    assert ask(door, "HEAD") == (404, b"")
+    assert ask(door, "GET", Host="evil.example") == (404, b"")
+
+    assert site.requests == []
+    assert ask(enter(door), "GET")[0] == 200
+
+
+def test_many_first_visitors(site: Site, begin: Begin) -> None:
+    """Of those who come at the same moment one is let in."""
+    _, door, _ = begin(site, at_the_door=True)
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda _: ask(door, "GET")[0], range(8)))
+
+    assert sorted(statuses) == [303, *[410] * 7]

@@ -200,7 +200,7 @@ def play(scene: Callable[[Client], object], answers: Sequence[bytes]) -> object:
         opened.append(Homeserver(address, **options))
         return opened[-1]
 
-    with patch("interactive_auth._http.transport.HTTPAdapter", adapter), requests.Session() as session:
+    with patch("interactive_auth._http.adapter.BoundedAdapter", adapter), requests.Session() as session:
         session.trust_env = False
         session.mount("http://", adapter())
         session.mount("https://", adapter())

@@ -17,8 +17,11 @@ from interactive_auth import (
     InteractiveAuth,
     RequestEmailToken,
     RequestMsisdnToken,
+    ResumeState,
     Stage,
     StartAuthStage,
+    Wait,
+    console,
     handlers,
 )
 
@@ -33,6 +36,9 @@ def function(stage: Stage) -> dict[str, Any] | None:
     assert_type(stage.flow, tuple[str, ...])
     assert_type(stage.completed, tuple[str, ...])
     assert_type(stage.attempt, int)
+    assert_type(stage.submit_url, str | None)
+    assert_type(stage.auth, InteractiveAuth[Any])
+    stage.add_cleanup(stage.auth.poll)
     if stage.error is not None:
         assert_type(stage.error.http_status, int)
     return {"type": stage.type} if stage.session else None
@@ -79,6 +85,15 @@ def one_callback_per_stage(homeserver: Homeserver) -> None:
     homeserver.register().authenticate({AuthType.TERMS: lambda stage: {"type": stage.type}})
     by_name = {"m.login.terms": with_strings}
     InteractiveAuth(do_request, by_name)
+    by_type = {AuthType.TERMS: with_strings, AuthType.SSO: with_strings}
+    InteractiveAuth(do_request, by_type)
+    homeserver.register().authenticate(by_type)
+    declared: dict[AuthType, StartAuthStage] = {AuthType.TERMS: with_strings, AuthType.SSO: without_answer}
+    InteractiveAuth(do_request, declared)
+    homeserver.register().authenticate(declared)
+    read_only: Mapping[AuthType, Callable[[Stage], None]] = {AuthType.SSO: without_answer}
+    InteractiveAuth(do_request, read_only)
+    InteractiveAuth(do_request, console.handlers(homeserver))
     stages: dict[str, StartAuthStage] = {AuthType.TERMS: with_strings, "*": Answers().method}
     InteractiveAuth(do_request, stages)
 
@@ -105,11 +120,20 @@ def the_other_callbacks(homeserver: Homeserver) -> None:
     def msisdn(country: str, number: str, secret: str, attempt: int, session: str | None) -> dict[str, str]:
         return {"sid": f"{country}{number}{secret}{attempt}{session}"}
 
+    def wait(value: Wait | None) -> None:
+        if value is not None:
+            assert_type(value.seconds_left, float | None)
+
+    states: list[ResumeState] = []
+    InteractiveAuth(do_request, {}, wait_changed=wait, state_changed=states.append, progress=states[0]["progress"])
     events: list[bool] = []
     InteractiveAuth(do_request, {}, busy_changed=busy, request_email_token=email, request_msisdn_token=msisdn)
     InteractiveAuth(do_request, {}, busy_changed=events.append)
     request = homeserver.register()
     InteractiveAuth(request, {}, request_email_token=request.request_email_token)
     named: tuple[BusyChanged, RequestEmailToken, RequestMsisdnToken, DoRequest[str]] = busy, email, msisdn, do_request
+    narrow: InteractiveAuth[str] = InteractiveAuth(do_request, {})
+    wide: InteractiveAuth[object] = narrow
+    print(wide)
     plain: Callable[[Stage], Mapping[str, Any] | None] = handlers.terms(bool)
     print(named, plain)

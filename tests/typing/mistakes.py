@@ -30,7 +30,7 @@ def wrong_callbacks(homeserver: Homeserver) -> None:
     InteractiveAuth(do_request, coroutine)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     InteractiveAuth(do_request, lambda stage: stage.type)  # pyright: ignore[reportArgumentType]
     InteractiveAuth(do_request, {"m.login.terms": stage_type})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
-    InteractiveAuth(do_request, {1: lambda stage: None})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType, reportUnknownLambdaType]
+    InteractiveAuth(do_request, {1: lambda stage: None})  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUnknownLambdaType]
     InteractiveAuth(do_request)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     homeserver.register().authenticate(no_argument)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     homeserver.register().authenticate({"m.login.terms": {"type": "m.login.terms"}})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]

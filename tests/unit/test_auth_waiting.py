@@ -13,6 +13,7 @@ from interactive_auth import (
     AuthTimeoutError,
     HomeserverConnectionError,
     MatrixError,
+    RetryPolicy,
     ServerProtocolError,
 )
 
@@ -141,6 +142,57 @@ def test_a_poll_that_is_refused(
     assert auth.attempt_auth() == "done"
     assert server.sent[2] is not None
     assert server.sent[2]["session"] == "S1"
+
+
+IN_USE = MatrixError(400, {"errcode": "M_USER_IN_USE"})
+
+
+@pytest.mark.parametrize(
+    ("answers", "retry", "ends"),
+    [
+        ([502, IN_USE, IN_USE, IN_USE, "done"], RetryPolicy(), "done"),
+        ([502, IN_USE, IN_USE, IN_USE, IN_USE], RetryPolicy(), IN_USE),
+        ([502, IN_USE, 502, IN_USE, IN_USE, "done"], RetryPolicy(retries=2), "done"),
+        ([502, IN_USE], RetryPolicy(retries=0), IN_USE),
+        ([502, IN_USE], None, IN_USE),
+        ([IN_USE], RetryPolicy(), IN_USE),
+        ([502, MatrixError(400, {"errcode": "M_THREEPID_IN_USE"})], RetryPolicy(), "refused"),
+    ],
+    ids=["own", "not own", "trouble again", "no retries", "no retry", "no trouble", "another refusal"],
+)
+def test_a_name_in_use_after_a_lost_answer(
+    new_auth: NewAuth,
+    server: ScriptedServer,
+    patient: ScriptedUser,
+    answers: list[Any],
+    retry: RetryPolicy | None,
+    ends: Any,
+) -> None:
+    """The account may be one that a poll has registered, whose answer was lost: it is awaited within ``retries``."""
+    server.will(challenge([SSO]), *[MatrixError(502, {}) if answer == 502 else answer for answer in answers])
+    auth = new_auth(retry=retry)
+
+    if ends == "done":
+        assert auth.attempt_auth() == "done"
+    else:
+        with pytest.raises(MatrixError) as caught:
+            auth.attempt_auth()
+        assert ends == "refused" or caught.value is ends
+    assert len(server.sent) == 1 + len(answers)
+
+
+def test_a_background_submission_that_is_limited_beyond_the_deadline(
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock
+) -> None:
+    """What a background submission was told to wait holds for the poll at the deadline, too."""
+    server.will(challenge([SSO]), MatrixError(429, {"retry_after_ms": 60_000}))
+    auth = new_auth(poll_timeout=5, poll_interval=60)
+    clock.at(1, lambda: auth.submit_auth_dict({"type": SSO}, background=True))
+
+    with pytest.raises(AuthTimeoutError):
+        auth.attempt_auth()
+
+    assert server.times == [0, 1]
 
 
 def test_an_address_of_the_requests_own_that_is_not_validated(

@@ -318,3 +318,50 @@ def test_callers_auth_is_replaced_by_the_token(adapter: Adapter, session: reques
     homeserver.delete_devices([])(None)
 
     assert [sent.headers["Authorization"] for sent in adapter.sent] == ["Basic dXNlcjpwYXNz", "Bearer token1"]
+
+
+THIS_MACHINE = [
+    "127.0.0.1",
+    "127.8.9.10:8448",
+    "localhost",
+    "LOCALHOST.",
+    "a.localhost",
+    "[::1]",
+    "[::ffff:127.0.0.1]",
+    "0.0.0.0",
+    "[::]",
+    "127.1",
+    "2130706433",
+    "0x7f.1",
+    "0",
+]
+
+
+@pytest.mark.parametrize("host", THIS_MACHINE)
+def test_code_for_this_machine(adapter: Adapter, session: requests.Session, host: str) -> None:
+    """A homeserver elsewhere cannot have a code sent to what listens on this machine, in whatever form it names it."""
+    for scheme in ("https", "http"):
+        session.mount(f"{scheme}://{host.lower()}/", adapter)
+        homeserver = Homeserver(ADDRESS, session=session, allow_insecure_http=True)
+
+        with pytest.raises(ServerProtocolError, match=r"address of this machine|unfit address"):
+            homeserver.submit_token(f"{scheme}://{host}/code", "sid", "secret", "code")
+
+    assert adapter.sent == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "128.0.0.1", "[fe80::1]", "localhost.example.org", "1.2.3.4"])
+@pytest.mark.parametrize("home", ["http://127.0.0.1:8008", "http://localhost"])
+def test_code_for_another_machine(adapter: Adapter, session: requests.Session, host: str, home: str) -> None:
+    """One on this machine may, and anywhere else."""
+    adapter.body = '{"success": true}'
+    session.mount(f"https://{host}/", adapter)
+
+    assert Homeserver(home, session=session).submit_token(f"https://{host}/code", "sid", "secret", "code")
+
+
+@pytest.mark.parametrize("stage", [".", ".."])
+def test_page_that_would_be_another(stage: str) -> None:
+    """A stage whose name a browser would resolve has no page."""
+    with pytest.raises(ServerProtocolError, match="has no page"):
+        Homeserver(ADDRESS).fallback_url(stage, "session")

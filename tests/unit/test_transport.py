@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import pickle
 import time
 from collections.abc import Iterator
@@ -12,10 +13,11 @@ from typing import Any
 
 import pytest
 import requests
-from requests.adapters import BaseAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3.exceptions import LocationParseError, MaxRetryError, NewConnectionError, ProtocolError, ProxyError
 
 from interactive_auth import Homeserver, HomeserverConnectionError, MatrixError, ServerProtocolError, UIARequest
+from interactive_auth._http.adapter import BoundedAdapter
 from interactive_auth._http.answers import MAX_BODY
 
 ADDRESS = "https://matrix.example.org"
@@ -102,8 +104,8 @@ def test_what_is_sent(adapter: Adapter, request_: UIARequest[Any], monkeypatch: 
 
 
 def test_non_ascii_is_sent_escaped(adapter: Adapter, session: requests.Session) -> None:
-    """Text of any script, and half of a surrogate pair, go out as ASCII that reads as the same JSON."""
-    body = {"name": "Zoë 🦊 \ud800"}
+    """Text of any script goes out as ASCII that reads as the same JSON."""
+    body = {"name": "Zoë 🦊"}
 
     Homeserver(ADDRESS, session=session).uia_request("PUT", PATH, body)(None)
 
@@ -138,7 +140,7 @@ def test_unusual_json_is_read(adapter: Adapter, request_: UIARequest[Any], body:
 
 
 BROKEN = {
-    "empty": (b"", "not JSON"),
+    "white space": (b" \r\n", "not JSON"),
     "HTML": (b"<html><title>502 Bad Gateway</title>", "not JSON"),
     "cut off": (b'{"errcode": "M_', "not JSON"),
     "latin-1": (b'{"error": "\xeb"}', "not JSON"),
@@ -187,9 +189,36 @@ def test_error_without_an_object(
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_success_without_a_body(adapter: Adapter, request_: UIARequest[Any], status: int) -> None:
+    """A success without a body is an empty object, where no field of it is required."""
+    adapter.status, adapter.body = status, b""
+
+    assert request_(None) == {}
+
+
+def test_success_without_a_body_that_is_needed(adapter: Adapter, session: requests.Session) -> None:
+    """Where a field is required it breaks the protocol."""
+    adapter.body = b""
+
+    with pytest.raises(ServerProtocolError, match="there is no usable user_id"):
+        Homeserver(ADDRESS, session=session).register("alice")(None)
+
+
+@pytest.mark.parametrize("status", [400, 401, 502])
+def test_error_without_a_body(adapter: Adapter, request_: UIARequest[Any], status: int) -> None:
+    """An error without a body is one without data, and says so."""
+    adapter.status, adapter.body = status, b""
+
+    with pytest.raises(MatrixError, match=r"a body that is not JSON \(0 bytes\)") as caught:
+        request_(None)
+
+    assert (caught.value.http_status, caught.value.data) == (status, {})
+
+
 def test_no_content_type(adapter: Adapter, request_: UIARequest[Any]) -> None:
     """A broken answer without a content type is said to have none."""
-    adapter.body, adapter.headers = b"", {}
+    adapter.body, adapter.headers = b"<", {}
 
     with pytest.raises(ServerProtocolError, match="no content type"):
         request_(None)
@@ -198,7 +227,7 @@ def test_no_content_type(adapter: Adapter, request_: UIARequest[Any]) -> None:
 @pytest.mark.parametrize("status", [200, 500])
 def test_unusual_content_type(adapter: Adapter, request_: UIARequest[Any], status: int) -> None:
     """A content type that may be a quotation of what was sent is not repeated."""
-    adapter.status, adapter.body, adapter.headers = status, b"", {"Content-Type": "a/token1; charset=token1"}
+    adapter.status, adapter.body, adapter.headers = status, b"<", {"Content-Type": "a/token1; charset=token1"}
 
     with pytest.raises((ServerProtocolError, MatrixError), match="an unusual content type") as caught:
         request_(None)
@@ -348,3 +377,88 @@ def test_trouble_is_a_connection_error(
     assert error.__context__ is None
     assert "tok" not in str(error)
     assert type(pickle.loads(pickle.dumps(error))) is HomeserverConnectionError
+
+
+def prepared(url: str) -> requests.PreparedRequest:
+    """Make a request that is not sent."""
+    return requests.Request("POST", url).prepare()
+
+
+def test_pools_are_found_once() -> None:
+    """A way to a machine is looked for once, for each proxy and certificate; a proxy's is like any other."""
+    adapter = BoundedAdapter()
+    proxies = {"https": "http://proxy.example.org:3128"}
+
+    def find(url: str, **settings: Any) -> Any:
+        return adapter.get_connection_with_tls_context(prepared(url), True, **settings)
+
+    plain = find(f"{ADDRESS}/a")
+    proxied, other = find(f"{ADDRESS}/a", proxies=proxies), find("https://other.example.org/", proxies=proxies)
+
+    assert find(f"{ADDRESS}/b", proxies={}, cert=None) is plain
+    assert find(f"{ADDRESS}/b", proxies=proxies) is proxied
+    assert len({id(pool) for pool in (plain, proxied, other)}) == 3
+    assert {pool.ConnectionCls.response_class.__name__ for pool in (plain, proxied, other)} == {"_BoundedAnswer"}
+    adapter.close()
+
+
+def test_pools_are_not_collected() -> None:
+    """A server that names ever new addresses does not keep connections to all of them open."""
+    adapter = BoundedAdapter()
+    pools: list[Any] = [
+        adapter.get_connection_with_tls_context(prepared(f"https://{number}.example.org/"), True)
+        for number in range(100)
+    ]
+
+    assert sum(pool.pool is not None for pool in pools) <= 16
+    assert pools[-1].pool is not None
+    adapter.close()
+    assert all(pool.pool is None for pool in pools)
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own session", "caller's session"])
+def test_many_addresses(monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
+    """However many addresses a server names, each is sent what is for it, and few are remembered."""
+    asked: list[str | None] = []
+
+    def send(_: object, request: requests.PreparedRequest, **__: Any) -> requests.Response:
+        asked.append(request.url)
+        response = requests.Response()
+        response.status_code, response._content = 200, b'{"success": true}'
+        return response
+
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    homeserver = Homeserver(ADDRESS, session=None if own else requests.Session())
+    urls = [f"https://{number}.example.org/code" for number in range(200)]
+
+    assert all(homeserver.submit_token(url, "sid", "secret", "code") for url in urls)
+
+    assert asked == urls
+    assert len(homeserver._transport._settings) <= 64
+    assert len(homeserver._transport._prepared) <= 64
+
+
+def test_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was forked has a session of its own, and goes on with it."""
+    sessions: list[requests.Session] = []
+
+    def send(self: requests.Session, *_: Any, **__: Any) -> requests.Response:
+        sessions.append(self)
+        response = requests.Response()
+        response.status_code = 200
+        return response
+
+    monkeypatch.setattr(requests.Session, "send", send)
+    request = Homeserver(ADDRESS).delete_devices([])
+    request(None)
+    another = os.getpid() + 1
+    monkeypatch.setattr("os.getpid", lambda: another)
+
+    request(None)
+    request(None)
+
+    parent, child, again = sessions
+    assert parent is not child
+    assert child is again
+    assert parent.get_adapter(ADDRESS) is not child.get_adapter(ADDRESS)
+    assert parent.cookies is not child.cookies

@@ -95,6 +95,7 @@ class WireServer(ThreadingHTTPServer):
     """A server on a port of this machine, 0 for a free one; each request is taken down and answered by the script."""
 
     daemon_threads = False
+    request_queue_size = 64  # for tests with many threads
 
     def __init__(self, context: ssl.SSLContext | None = None, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), Exchange)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 import requests
@@ -90,6 +92,57 @@ def test_cookies_are_kept(server: WireServer, homeserver: Homeserver) -> None:
     other(None)
 
     assert [received.headers.get("Cookie") for received in server.received] == [None, "backend=b7", None]
+
+
+def test_cookies_are_replaced(server: WireServer, homeserver: Homeserver) -> None:
+    """A cookie that the server changes is sent as it is then, and one that it lets expire no more."""
+    request = homeserver.delete_devices([])
+    for cookie in ("backend=b1; Path=/", "backend=b2; Path=/", "other=1; Path=/", "backend=; Path=/; Max-Age=0", ""):
+        server.will_reply(200, **({"Set_Cookie": cookie} if cookie else {}))
+        request(None)
+    request(None)
+
+    sent = [received.headers.get("Cookie") for received in server.received]
+    assert sent == [None, "backend=b1", "backend=b2", "backend=b2; other=1", "other=1", "other=1"]
+
+
+def test_cookies_expire(server: WireServer, homeserver: Homeserver) -> None:
+    """A cookie that has outlived its time is not sent, also by a request that was made while it was good."""
+    request = homeserver.delete_devices([])
+    server.will_reply(200, Set_Cookie="backend=b1; Path=/; Max-Age=60")
+    request(None)
+    server.will_reply(200)
+    request(None)
+
+    later = time.time() + 120
+    with patch("time.time", lambda: later):
+        request(None)
+
+    assert [received.headers.get("Cookie") for received in server.received] == [None, "backend=b1", None]
+
+
+def test_cookies_of_other_targets(server: WireServer, homeserver: Homeserver) -> None:
+    """A cookie that came with one address is sent to another whose request was made before, or later."""
+    early, setter = homeserver.uia_request("POST", "/early"), homeserver.uia_request("POST", "/setter")
+    early(None)
+    server.will_reply(200, Set_Cookie="backend=b1; Path=/")
+    setter(None)
+    server.will_reply(200)
+
+    early(None)
+    homeserver.uia_request("POST", "/late")(None)
+
+    assert [received.headers.get("Cookie") for received in server.received] == [None, None, "backend=b1", "backend=b1"]
+
+
+def test_cookies_are_for_the_homeserver(server: WireServer, elsewhere: WireServer, homeserver: Homeserver) -> None:
+    """An address that the homeserver names is sent none of its cookies, though it is on the same host."""
+    server.will_reply(200, Set_Cookie="backend=b1; Path=/")
+    homeserver.delete_devices([])(None)
+
+    homeserver.submit_token(f"{elsewhere.base_url}/code", "sid", "secret", "code")
+
+    assert "Cookie" not in elsewhere.received[0].headers
 
 
 def test_own_session_shares_nothing(server: WireServer, connect: Connect) -> None:

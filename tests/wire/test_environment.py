@@ -7,10 +7,13 @@ import select
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 import trustme
 
 from interactive_auth import Homeserver, HomeserverConnectionError
@@ -21,10 +24,9 @@ if TYPE_CHECKING:
     Connect = Callable[..., Homeserver]
 
 
-def tunnel(exchange: Exchange) -> None:
-    """Connect the client to where it wants to go, and pass on what either side sends."""
-    host, _, port = exchange.path.partition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as target:
+def tunnel(exchange: Exchange, port: int) -> None:
+    """Connect the client to a port of this machine, wherever it wants to go, and pass on what either side sends."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as target:
         exchange.raw(b"HTTP/1.1 200 Connection established\r\n\r\n")
         pairs = {target: exchange.connection, exchange.connection: target}
         while True:
@@ -62,24 +64,27 @@ def test_proxy_password(server: WireServer, connect: Connect, monkeypatch: pytes
 
 def test_https_through_a_proxy(
     server: WireServer,
-    tls_server: WireServer,
+    tls_server_with: Callable[[ssl.SSLContext], AbstractContextManager[WireServer]],
     authority: trustme.CA,
     connect: Connect,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     """A proxy of an https address is told where to connect to, and nothing else."""
-    server.script = tunnel
-    tls_server.will_reply(200, {"safe": True})
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("matrix.example.org").configure_cert(context)
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
     monkeypatch.setenv("HTTPS_PROXY", server.base_url.replace("//", "//user:pass@"))
 
-    homeserver = connect(tls_server.base_url, access_token="the-access-token", timeout=10)
-    assert homeserver.uia_request("POST", "/x", {"a": 1})(None) == {"safe": True}
+    homeserver = connect("https://matrix.example.org", access_token="the-access-token", timeout=10)
+    with tls_server_with(context) as tls_server:
+        tls_server.will_reply(200, {"safe": True})
+        server.script = partial(tunnel, port=tls_server.server_port)
+        assert homeserver.uia_request("POST", "/x", {"a": 1})(None) == {"safe": True}
 
     (told,), (received,) = server.received, tls_server.received
-    assert (told.method, told.path) == ("CONNECT", tls_server.base_url.removeprefix("https://"))
+    assert (told.method, told.path) == ("CONNECT", "matrix.example.org:443")
     assert told.headers["Proxy-Authorization"] == "Basic dXNlcjpwYXNz"
     assert "Authorization" not in told.headers
     assert (received.path, received.json) == ("/x", {"a": 1})
@@ -95,6 +100,35 @@ def test_no_proxy(server: WireServer, homeserver: Homeserver, monkeypatch: pytes
     homeserver.delete_devices([])(None)
 
     assert server.received[0].path == "/_matrix/client/v3/delete_devices"
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_this_machine_is_reached_past_any_proxy(
+    server: WireServer, elsewhere: WireServer, monkeypatch: pytest.MonkeyPatch, variable: str, host: str
+) -> None:
+    """A proxy is not told what is sent to this machine, also without NO_PROXY."""
+    monkeypatch.setenv(variable, elsewhere.base_url)
+
+    with Homeserver(server.base_url.replace("127.0.0.1", host), access_token="the-access-token") as homeserver:
+        homeserver.delete_devices([])(None)
+
+    assert server.received[0].headers["Authorization"] == "Bearer the-access-token"
+    assert elsewhere.received == []
+
+
+def test_settings_of_a_session_that_change(server: WireServer, elsewhere: WireServer) -> None:
+    """What the caller changes of a session's proxies counts for the next request."""
+    with requests.Session() as session:
+        homeserver = Homeserver(server.base_url, session=session)
+        request = homeserver.delete_devices([])
+        request(None)
+        session.proxies["http"] = elsewhere.base_url
+        request(None)
+        session.proxies.clear()
+        request(None)
+
+    assert (len(server.received), len(elsewhere.received)) == (2, 1)
 
 
 def test_environment_that_changes(server: WireServer, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:

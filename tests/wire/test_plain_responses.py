@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import itertools
+import zlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import requests
+import urllib3
 
 from interactive_auth import (
     HomeserverConnectionError,
@@ -68,7 +71,9 @@ def test_error(server: WireServer, ask: Ask) -> None:
     assert error.retry_after == 3.0
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"[" * 100_000, b"\xff\xfe"], ids=lambda body: ascii(body[:6]))
+@pytest.mark.parametrize(
+    "body", [b" ", b"<html>", b"[]", b"[" * 100_000, b"\xff\xfe"], ids=lambda body: ascii(body[:6])
+)
 @pytest.mark.parametrize(("status", "kind"), [(200, ServerProtocolError), (502, MatrixError)])
 def test_no_object(server: WireServer, ask: Ask, body: bytes, status: int, kind: type[Exception]) -> None:
     """A body that is no JSON object is named with method, address and status, and without the query."""
@@ -172,15 +177,97 @@ def test_dripping_stream(server: WireServer, session: requests.Session, monkeypa
         raise_for_matrix_error(response)
 
 
+@pytest.mark.parametrize("status", [200, 204])
+def test_success_without_a_body(server: WireServer, ask: Ask, status: int) -> None:
+    """A success without a body is an empty object."""
+    server.will_reply(status, b"")
+
+    assert raise_for_matrix_error(ask()) == {}
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "deflate, gzip"])
+def test_compressed_stream(server: WireServer, ask: Ask, encoding: str) -> None:
+    """A body that is compressed as requests asks for it is read, whoever reads it."""
+    body = b'{"a": 1}'
+    for name in encoding.split(", "):
+        body = gzip.compress(body) if name == "gzip" else zlib.compress(body)
+    server.will_reply(200, body, Content_Encoding=encoding)
+
+    assert raise_for_matrix_error(ask()) == {"a": 1}
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, br", "compress"])
+def test_compression_that_cannot_be_bounded(server: WireServer, session: requests.Session, encoding: str) -> None:
+    """A stream that is compressed in a way that is not bounded here is refused, and what to ask for is said."""
+    server.will_reply(200, b"{}", Content_Encoding=encoding)
+
+    with pytest.raises(HomeserverConnectionError, match="cannot be bounded: ask for gzip"):
+        raise_for_matrix_error(session.get(server.base_url, stream=True, timeout=10))
+
+
+@pytest.mark.parametrize("taken", [lambda r: r.close(), lambda r: next(r.iter_content(1))], ids=["closed", "begun"])
+def test_stream_that_is_gone(
+    server: WireServer, session: requests.Session, taken: Callable[[requests.Response], object]
+) -> None:
+    """A stream that somebody has begun to read, or closed, is no answer, and never an empty success."""
+    server.will_reply(200, {"a": 1})
+    response = session.get(server.base_url, stream=True, timeout=10)
+    taken(response)
+
+    with pytest.raises(HomeserverConnectionError, match="the answer has been read, or closed, before"):
+        raise_for_matrix_error(response)
+    response.close()
+
+
+def by_hand(status: int | None, url: str | None = None, **fields: Any) -> requests.Response:
+    """Make a response as tests do."""
+    answer: Any = requests.Response()
+    answer.status_code, answer.url = status, url
+    for name, value in fields.items():
+        setattr(answer, name, value)
+    return cast("requests.Response", answer)
+
+
 def test_response_made_by_hand() -> None:
     """A response that nobody sent a request for, as tests make them, is read like any other."""
-    answer = requests.Response()
-    answer.status_code, answer.url, answer.raw = 404, "http://user:hunter2@127.0.0.1:8008/x", io.BytesIO(b"none")
+    answer = by_hand(404, "http://user:hunter2@127.0.0.1:8008/x", raw=io.BytesIO(b"none"))
 
     with pytest.raises(MatrixError, match=r"the request to http://127\.0\.0\.1:8008/x was answered 404") as caught:
         raise_for_matrix_error(answer)
 
     assert "hunter2" not in str(caught.value)
+
+
+BY_HAND = {
+    "content": ({"_content": b'{"a": 1}'}, {"a": 1}),
+    "content, headers of its own": ({"_content": b'{"a": 1}', "headers": {"content-encoding": "gzip"}}, {"a": 1}),
+    "content, no headers": ({"_content": b'{"a": 1}', "headers": None}, {"a": 1}),
+    "content read": ({"_content": b'{"a": 1}', "_content_consumed": True, "raw": io.BytesIO()}, {"a": 1}),
+    "no content": ({"_content": None}, {}),
+    "nothing": ({}, {}),
+    "a stream": ({"raw": io.BytesIO(b'{"a": 1}')}, {"a": 1}),
+    "urllib3's": ({"raw": urllib3.HTTPResponse(io.BytesIO(b'{"a": 1}'), preload_content=False)}, {"a": 1}),
+    "urllib3's, empty": ({"raw": urllib3.HTTPResponse(io.BytesIO(b""), preload_content=False)}, {}),
+}
+
+
+@pytest.mark.parametrize(("fields", "found"), BY_HAND.values(), ids=BY_HAND)
+def test_success_made_by_hand(fields: dict[str, Any], found: dict[str, Any]) -> None:
+    """Whatever of a response was set by hand is enough."""
+    assert raise_for_matrix_error(by_hand(200, **fields)) == found
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://host:port/", ""])
+def test_address_made_by_hand(url: str) -> None:
+    """An address that is none does not come before what was answered."""
+    with pytest.raises(MatrixError, match=r"the request to an address that (cannot be read|is not known) was answered"):
+        raise_for_matrix_error(by_hand(500, url, _content=b"<"))
+
+
+def test_no_status() -> None:
+    """A response without a status is a ValueError that says so."""
+    with pytest.raises(ValueError, match="response must have a status_code"):
+        raise_for_matrix_error(by_hand(None, _content=b"{}"))
 
 
 @pytest.mark.parametrize("response", [None, {}, b"{}", 200], ids=repr)

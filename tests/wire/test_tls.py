@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+import requests
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from interactive_auth import Homeserver, HomeserverConnectionError, InteractiveAuth, RetryPolicy
 
 if TYPE_CHECKING:
-    from conftest import WireServer
+    from conftest import Exchange, WireServer
 
     Connect = Callable[..., Homeserver]
 
@@ -177,6 +178,34 @@ def test_flawed_server_that_is_discovered(begin: Begin, flaw: Flaw) -> None:
 
     assert len(asked.received) == 1
     assert flawed.received == []
+
+
+def test_client_certificate_is_for_the_homeserver(begin: Begin, authority: trustme.CA, tmp_path: Path) -> None:
+    """A session's client certificate is shown to the homeserver, and to no address that it names."""
+    shown: list[object] = []
+
+    def ask_for_one(authority: trustme.CA, context: ssl.SSLContext) -> None:
+        issued(HOST)(authority, context)
+        authority.configure_trust(context)
+        context.verify_mode = ssl.CERT_OPTIONAL
+
+    def script(exchange: Exchange) -> None:
+        shown.append(exchange.connection.getpeercert())
+        exchange.reply(200, b'{"success": true}', {})
+
+    homeserver, stranger = begin(ask_for_one), begin(ask_for_one)
+    homeserver.script = stranger.script = script
+    certificate = tmp_path / "client.pem"
+    authority.issue_cert("client@example.org").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+
+    with requests.Session() as session:
+        session.cert = str(certificate)
+        client = Homeserver(homeserver.base_url, session=session)
+        client.delete_devices([])(None)
+        client.submit_token(f"{stranger.base_url}/code", "sid", "secret", "123456")
+        client.delete_devices([])(None)
+
+    assert [bool(certificate) for certificate in shown] == [True, False, True]
 
 
 def test_certificate_that_expires_meanwhile(begin: Begin, authority: trustme.CA, connect: Connect) -> None:
