@@ -29,7 +29,7 @@ from support.sso import Browser, cas_provider
 from throwaway_services import MailServer
 from throwaway_synapse import Synapse, throwaway_synapse
 
-from interactive_auth import AuthCancelledError, InteractiveAuth, MatrixError, Stage, UIARequest, handlers
+from interactive_auth import AuthCancelledError, InteractiveAuth, MatrixError, Stage, UIARequest, Wait, handlers
 
 EMAIL, TERMS, SSO, PASSWORD = "m.login.email.identity", "m.login.terms", "m.login.sso", "m.login.password"
 
@@ -135,7 +135,11 @@ def test_the_name_is_taken_while_a_page_is_awaited(
 def test_the_address_is_taken_while_its_mail_is_awaited(
     email_server: Synapse, connect: Connect, mails: MailServer, open_link: Callable[..., None], new: Person
 ) -> None:
-    """The first poll that finds the link opened ends the wait; another address gets a mail, in the same session."""
+    """The first poll that finds the link opened ends the wait; another address gets a mail, in the same session.
+
+    Until its link was opened Synapse goes by the first address, whose stage it has completed, and refuses each poll; so
+    the callback has to return after that.
+    """
     other = Person()
     their_id = email_server.add_user(f"{new.name}-other", new.password)["user_id"]
     registration = connect(email_server.base_url).register(new.name, new.password)
@@ -145,7 +149,6 @@ def test_the_address_is_taken_while_its_mail_is_awaited(
         give_address(email_server, their_id, new.address)
 
     def open_the_other_link() -> None:
-        # Until then Synapse goes by the first address, whose stage it has completed, and refuses each poll.
         requests.get(mails.wait_for_link(other.address), timeout=30).raise_for_status()
 
     request = Recorded(registration)
@@ -157,6 +160,9 @@ def test_the_address_is_taken_while_its_mail_is_awaited(
     assert (status, errcode) == (400, "M_THREEPID_IN_USE")
     assert request.answers == [None, "M_THREEPID_IN_USE"]
     state["inputs"]["email_address"] = other.address
+    too_early = InteractiveAuth(registration, {EMAIL: handlers.email()}, **state, **WAITING)
+    status, errcode, state = refused(too_early)
+    assert (status, errcode) == (400, "M_THREEPID_IN_USE")
     second = InteractiveAuth(registration, {EMAIL: handlers.email(open_the_other_link)}, **state, **WAITING)
     account = second.attempt_auth()
     assert second.get_session_id() == auth.get_session_id()
@@ -219,6 +225,31 @@ def test_somebody_else_signs_on(signed_on: Account) -> None:
     assert second.attempt_auth() == {}
     assert second.get_session_id() == auth.get_session_id()
     assert browser.titles == ["Authentication failed", "Authentication successful"]
+    assert signed_on.devices() == {signed_on.device_id}
+
+
+def test_the_right_person_takes_a_while(signed_on: Account) -> None:
+    """Synapse refuses the session until the right person has signed on; a new one waits for as long as it takes."""
+    homeserver = signed_on.homeserver
+    as_mallory = handlers.sso(homeserver, lambda url: Browser().sign_on(url, "mallory"))
+    first = InteractiveAuth(homeserver.delete_devices(["OLD"]), {SSO: as_mallory}, **WAITING)
+    *_, state = refused(first)
+    request = Recorded(homeserver.delete_devices(["OLD"]))
+    again = InteractiveAuth(request, {SSO: handlers.sso(homeserver, lambda url: None)}, **state, **WAITING)
+    assert refused(again)[:2] == (403, "M_FORBIDDEN")
+    assert request.answers == ["M_FORBIDDEN"]
+
+    urls: list[str] = []
+    request = Recorded(homeserver.delete_devices(["OLD"]))
+
+    def hear(wait: Wait | None) -> None:
+        if len(request.answers) >= 3 and urls:
+            Browser().sign_on(urls.pop(), signed_on.name)
+
+    new_session = InteractiveAuth(request, {SSO: handlers.sso(homeserver, urls.append)}, wait_changed=hear, **WAITING)
+    assert new_session.attempt_auth() == {}
+    assert new_session.get_session_id() != first.get_session_id()
+    assert request.answers == [None] * len(request.answers)
     assert signed_on.devices() == {signed_on.device_id}
 
 

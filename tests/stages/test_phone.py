@@ -120,7 +120,7 @@ def test_number_validated_elsewhere_is_found_by_polling(
 
     def follow_link(stage: Stage) -> None:
         body = {"sid": stage.msisdn_sid, "client_secret": stage.client_secret, "token": texts.wait(new.international)}
-        web.post(stage.params["submit_url"], json=body, timeout=30).raise_for_status()
+        web.post(stage.submit_url or "", json=body, timeout=30).raise_for_status()
 
     callbacks = {MSISDN: handlers.msisdn(follow_link, homeserver)}
 
