@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import requests
 from support.accounts import WAITING, Connect, Person, Watched, addresses_of, exists, give_address, owner
-from throwaway_services import SmsGateway
-from throwaway_synapse import Synapse
+from throwaway_services import MailServer, SmsGateway
+from throwaway_synapse import Synapse, throwaway_synapse
 
-from interactive_auth import InteractiveAuth, MatrixError, Stage, StageFailedError, handlers
+from interactive_auth import AuthDeferredError, InteractiveAuth, MatrixError, Stage, StageFailedError, handlers
 
-MSISDN = "m.login.msisdn"
+EMAIL, MSISDN = "m.login.email.identity", "m.login.msisdn"
 
 
 @pytest.fixture
@@ -146,3 +146,46 @@ def test_number_in_use_fails_before_anybody_is_asked(
     assert (caught.value.http_status, caught.value.errcode) == (400, "M_THREEPID_IN_USE")
     assert called == []
     assert texts.count(new.international) == 0
+
+
+@pytest.fixture(scope="module")
+def both_server(texts: SmsGateway, mails: MailServer) -> Iterator[Synapse]:
+    """Run a homeserver that demands a phone number and an email address."""
+    required = {"enable_registration": True, "registrations_require_3pid": ["msisdn", "email"]}
+    with throwaway_synapse(required, texts.config(), mails.config()) as running:
+        yield running
+
+
+def test_number_is_corrected_after_it_was_validated(
+    both_server: Synapse,
+    connect: Connect,
+    texts: SmsGateway,
+    mails: MailServer,
+    open_link: Callable[..., None],
+    inputs: Any,
+    new: Person,
+) -> None:
+    """A session keeps what it has validated, so the other number takes a new one; the mail serves there, too."""
+    homeserver, other = connect(both_server.base_url), Person()
+    request = homeserver.register(new.name, new.password)
+
+    def later(stage: Stage) -> None:
+        raise AuthDeferredError(stage.type)
+
+    read_first = handlers.msisdn(lambda: texts.wait(new.international), homeserver)
+    inputs = {**inputs, "email_address": new.address}
+    first = InteractiveAuth(request, {MSISDN: read_first, EMAIL: later}, inputs=inputs, **WAITING)
+    with pytest.raises(AuthDeferredError):
+        first.attempt_auth()
+    state: Any = first.get_resume_state()
+    state["inputs"]["phone_number"] = other.number
+    open_link()
+
+    read_other = handlers.msisdn(lambda: texts.wait(other.international), homeserver)
+    second = InteractiveAuth(request, {MSISDN: read_other, EMAIL: handlers.email()}, **state, **WAITING)
+    account = second.attempt_auth()
+
+    assert owner(both_server, account) == new.user_id
+    assert addresses_of(both_server, new.user_id) == {("email", new.address), ("msisdn", other.international)}
+    assert second.get_session_id() != first.get_session_id()
+    assert (texts.count(new.international), texts.count(other.international), mails.count(new.address)) == (1, 1, 1)
