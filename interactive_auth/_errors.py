@@ -32,9 +32,9 @@ from ._text import plain, printable
 
 _E = TypeVar("_E", bound="InteractiveAuthError")
 
-#: Shorter strings are no secrets, and cutting them out would only garble the server's words.
+#: Shorter strings are not treated as secrets: cutting them out would only garble the server's words.
 _SHORTEST_SECRET = 6
-#: What stands under these keys of an auth dict is no secret, and may stand in the server's words.
+#: The keys of an auth dict whose values are not secret, and may stand in the server's words.
 _PUBLIC = frozenset({"type", "identifier", "sid", "id_server"})
 
 
@@ -110,7 +110,7 @@ class MatrixError(InteractiveAuthError):
 
     Attributes:
         http_status: the HTTP status code.
-        data: the JSON body, ``{}`` if it was no JSON object. A pickled copy lacks its ``session``.
+        data: the JSON body, ``{}`` if it was not a JSON object. A pickled copy lacks its ``session``.
         errcode: the body's ``errcode``, None if it has none.
         error: the body's ``error``, the server's words for people, None if it has none.
         retry_after: seconds to wait before the next request, None if the server did not say.
@@ -128,11 +128,11 @@ class MatrixError(InteractiveAuthError):
 
         Args:
             http_status: the HTTP status code.
-            data: the JSON body; what is no mapping counts as empty, since servers and proxies send anything.
+            data: the JSON body; anything but a mapping counts as empty, since servers and proxies send anything.
             retry_after: seconds from a ``Retry-After`` header; None reads the body's ``retry_after_ms``.
 
         Raises:
-            TypeError: ``http_status`` is no int.
+            TypeError: ``http_status`` is not an int.
         """
         if not isinstance(http_status, int) or isinstance(http_status, bool):
             raise TypeError(f"http_status must be an int, not {type(http_status).__name__}")
@@ -316,7 +316,7 @@ class HomeserverConnectionError(InteractiveAuthError, ConnectionError):
 
 
 def _seconds(value: object, unit: float = 1.0) -> float | None:
-    """Return a server's delay in seconds, None for anything that is no delay."""
+    """Return a server's delay in seconds, None for anything that is not a delay."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:

@@ -29,7 +29,7 @@ class Policy(NamedTuple):
 
 
 def read_policies(value: object, wanted: str) -> list[Policy]:
-    """Read the policies of a terms stage; whatever is no document is left out."""
+    """Read the policies of a terms stage; whatever is not a document is left out."""
     found = []
     for identifier, policy in (value if isinstance(value, dict) else {}).items():
         # Continuwuity puts a "version" beside the policies.

@@ -1,4 +1,4 @@
-"""Texts and JSON of strangers: what can be shown, sent, or followed.
+"""Texts and JSON from servers, which are not trusted: what can be shown, sent, or followed.
 
 What must not be here: errors, and anything that knows a request.
 """
@@ -24,6 +24,8 @@ def printable(text: object, limit: int = 300) -> str:
     """
     whole = text if isinstance(text, str) else repr(text)
     cut = whole[:limit] + ("..." if len(whole) > limit else "")
+    if cut.isprintable():
+        return cut
     # A terminal would obey an escape sequence, and print() fails on a lone surrogate.
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
 

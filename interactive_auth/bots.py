@@ -31,7 +31,7 @@ T = TypeVar("T")
 #: Seconds from one look to the next at what tells nobody: an event loop that was closed, an attempt that has begun.
 _LOOK = 0.1
 _CLOSED = "the event loop was closed before the request was answered"
-#: Within a thread of ``attempt_auth``: done as soon as whoever awaits it is cancelled.
+#: Within a thread of ``attempt_auth``: done as soon as the task that awaits it is cancelled.
 _stop: contextvars.ContextVar[concurrent.futures.Future[Any]] = contextvars.ContextVar("_stop")
 
 
@@ -97,8 +97,8 @@ def check_answer(status: int, headers: Mapping[str, str], body: bytes | str) -> 
         The JSON object of a success (2xx).
 
     Raises:
-        MatrixError: the answer is no success; with its status, body and the seconds of its ``Retry-After``.
-        ServerProtocolError: a success whose body is no JSON object.
+        MatrixError: the answer is not a success; with its status, body and the seconds of its ``Retry-After``.
+        ServerProtocolError: a success whose body is not a JSON object.
         TypeError: ``body`` is neither bytes nor str.
     """
     if not isinstance(body, (bytes, str)):

@@ -117,7 +117,7 @@ def complete(
         ServerProtocolError: the server gave no session, without which there is no fallback page.
         RuntimeError: it is not called by an ``InteractiveAuth``.
         TypeError: an argument has a wrong type.
-        ValueError: the fallback page's address is no http or https URL.
+        ValueError: the fallback page's address is not an http or https URL.
     """
     check_function("open_url", open_url, optional=True)
     check_function("show", show)
@@ -211,7 +211,7 @@ class _Server(ThreadingTCPServer):
         super().server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print nothing: a browser that goes away in the middle is no news."""
+        """Log instead of printing: browsers often go away in the middle of a request."""
         _log.debug("a visit to the page on this machine has failed", exc_info=True)
 
 
@@ -229,7 +229,7 @@ class _Place:
 
 
 class _Visit(BaseHTTPRequestHandler):
-    """One request of a browser's; whoever does not know the path is told nothing."""
+    """One request from a browser; without the right path it is answered with a bare 404."""
 
     timeout = _PATIENCE
 
@@ -275,7 +275,7 @@ class _Visit(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Refuse what is no request, or one of another method, as whatever else is not ours."""
+        """Answer a malformed request, or one of another method, like any other that is not for this page."""
         self._reply(404)
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -106,7 +106,7 @@ class _Handlers(dict[str, StartAuthStage]):
 
 
 class _Person:
-    """Whoever sits before the screen."""
+    """The person at the screen."""
 
     def __init__(self, homeserver: Homeserver, user: str | None, open_browser: bool) -> None:
         self._homeserver = homeserver

@@ -15,8 +15,8 @@ from urllib.parse import quote
 import requests
 from typing_extensions import Self
 
-from ._checks import check_bool, check_required_text, check_seconds, check_text, type_error
-from ._errors import HomeserverConnectionError, MatrixError, ServerProtocolError
+from ._checks import check_bool, check_optional_text, check_required_text, check_seconds, type_error
+from ._errors import HomeserverConnectionError, MatrixError, ServerProtocolError, hiding
 from ._http.addresses import check_base_url
 from ._http.answers import raise_for_matrix_error
 from ._http.endpoints import (
@@ -32,6 +32,7 @@ from ._http.token_requests import TokenRequests
 from ._http.transport import Transport
 from ._http.uia_request import UIARequest, check_encodable, encode
 from ._text import publish as _publish
+from ._tracebacks import without_frames
 
 __all__ = [
     "DeactivateResponse",
@@ -98,6 +99,7 @@ class Homeserver(Endpoints, TokenRequests):
         self._transport = Transport(address, timeout, session)
 
     @classmethod
+    @without_frames
     def discover(
         cls,
         server_name_or_user_id: str,
@@ -143,7 +145,7 @@ class Homeserver(Endpoints, TokenRequests):
 
     @access_token.setter
     def access_token(self, value: str | None) -> None:
-        token = check_text("access_token", value)
+        token = check_optional_text("access_token", value)
         if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
             raise ValueError("access_token must be printable ASCII without spaces")
         self._access_token = token
@@ -193,6 +195,7 @@ class Homeserver(Endpoints, TokenRequests):
 
     # What belongs to the stages
 
+    @without_frames
     def fallback_url(self, stage_type: str, session: str) -> str:
         """Return the address of the page that does a stage in a browser (client-server API, "Fallback").
 
@@ -215,6 +218,7 @@ class Homeserver(Endpoints, TokenRequests):
             f"?session={quote(check_required_text('session', session), safe='')}"
         )
 
+    @without_frames
     def username_available(self, name: str) -> bool:
         """Return whether a user name can still be registered (client-server API, "GET /register/available").
 
@@ -231,6 +235,7 @@ class Homeserver(Endpoints, TokenRequests):
                 return False
             raise
 
+    @without_frames
     def registration_token_validity(self, token: str) -> bool:
         """Return whether a registration token is valid now (client-server API, "Token-authenticated registration").
 
@@ -241,11 +246,8 @@ class Homeserver(Endpoints, TokenRequests):
         """
         params = {"token": check_required_text("token", token)}
         path = "/_matrix/client/v1/register/m.login.registration_token/validity"
-        try:
+        with hiding(token):
             return self._ask_bool(path, params, "valid")
-        except MatrixError as error:
-            error._conceal(token)
-            raise
 
     def _ask_bool(self, path: str, params: Mapping[str, str], key: str) -> bool:
         value = self._transport.send(self._transport.target("GET", path, params)).get(key)

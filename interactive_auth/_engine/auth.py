@@ -190,6 +190,9 @@ class InteractiveAuth(Generic[T_co]):
     def poll_timeout(self, value: float | None) -> None:
         self._options = self._options._replace(poll_timeout=_check_timeout(value))
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._conversation.progress()}>"
+
     def attempt_auth(self) -> T_co:
         """Send the request until it succeeds, and return the response.
 
@@ -232,7 +235,7 @@ class InteractiveAuth(Generic[T_co]):
             ValueError: it has no ``type``, and more than a ``session``.
             RuntimeError: no attempt is running, or the dict submitted before is still unsent.
         """
-        answer = check_answer(auth_data, self._conversation.stage, "auth_data")
+        answer = check_answer(auth_data, self._conversation.stage, lambda: "auth_data")
         self._handover.submit(Submission(answer, bool(background)))
 
     def poll(self) -> None:
@@ -262,7 +265,7 @@ class InteractiveAuth(Generic[T_co]):
         """Use the sid of an email token request made elsewhere, with the same client secret.
 
         Raises:
-            TypeError: ``sid`` is no str.
+            TypeError: ``sid`` is not a str.
             ValueError: ``sid`` is empty.
         """
         self._conversation.threepids[AuthType.EMAIL].use(check_required_text("sid", sid))
@@ -275,7 +278,7 @@ class InteractiveAuth(Generic[T_co]):
         """Use the sid of an SMS token request made elsewhere, with the same client secret.
 
         Raises:
-            TypeError: ``sid`` is no str.
+            TypeError: ``sid`` is not a str.
             ValueError: ``sid`` is empty.
         """
         self._conversation.threepids[AuthType.MSISDN].use(check_required_text("sid", sid))
@@ -344,7 +347,7 @@ class InteractiveAuth(Generic[T_co]):
         return self._conversation.resume_state()
 
     def __deepcopy__(self, memo: object) -> InteractiveAuth[T_co]:
-        # A copy of a Stage, by dataclasses.asdict() for one, names the same attempt: there is no other.
+        # dataclasses.asdict(stage) copies what a Stage holds; its attempt cannot be copied, and need not be.
         return self
 
     def _add_cleanup(self, stage: str, function: Callable[[], object]) -> None:

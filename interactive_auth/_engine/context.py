@@ -6,7 +6,7 @@ engine nothing but this room.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -66,27 +66,27 @@ def ask(auth: InteractiveAuth[Any], stage: str, callback: StartAuthStage) -> Map
             conversation.save_state()
 
 
-def check_answer(answer: object, stage: str | None, source: str) -> dict[str, Any]:
+def check_answer(answer: object, stage: str | None, source: Callable[[], str]) -> dict[str, Any]:
     """Return a copy of what is to be submitted for a stage.
 
     Args:
         answer: what a callback has returned, or a thread has submitted.
         stage: the stage that is being done, None if none is.
-        source: where it comes from, for messages.
+        source: says where it comes from, for messages.
 
     Raises:
         TypeError: it is not a mapping.
         ValueError: it has no type, and is more than a session.
     """
     if not isinstance(answer, Mapping):
-        raise type_error(source, "a mapping, or None to wait for the stage" if stage else "a mapping", answer)
+        raise type_error(source(), "a mapping, or None to wait for the stage" if stage else "a mapping", answer)
     given = dict(answer)
     kind = given.get("type")
     if not isinstance(kind, str) and (kind is not None or not given.keys() <= {"session", "type"}):
         name = printable(stage, 100) if stage else "the stage"
         fields = "".join(f', "{field}": ...' for field in _FIELDS.get(stage or "", ()))
         raise ValueError(
-            f"{source} has no type, so no server would know what it answers. An answer to {name} looks like "
+            f"{source()} has no type, so no server would know what it answers. An answer to {name} looks like "
             f'{{"type": "{name}"{fields}}}'
         )
     return given

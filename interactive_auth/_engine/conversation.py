@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from .._errors import InteractiveAuthError, MatrixError
 from .._text import plain, printable
 from .._types import AuthType, DoRequest, Inputs, ResumeState, RetryPolicy, StateChanged
+from .flows import next_stage
 from .handover import Handover
 from .replies import FAILURES, Reply, classify_failure, refuse_misuse, wait_reason
 from .retry import Retries
@@ -137,7 +138,8 @@ class Conversation(Generic[T]):
             TypeError: what do_request returned cannot be the response of a success.
         """
         self.save_state(anyway=True)
-        _log.debug("sending the request with %s", _auth_for_a_log(auth))
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("sending the request with %s", _auth_for_a_log(auth))
         # A copy: a do_request that changes its argument must not change what is sent again. An empty dict says nothing,
         # and the Conduit family refuses it.
         sent = dict(auth) if auth else None
@@ -166,7 +168,8 @@ class Conversation(Generic[T]):
         failure.__traceback__ = None
         self.conceal(failure)
         self._failure = failure
-        _log.debug("the answer is %s", for_a_log(failure))
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("the answer is %s", for_a_log(failure))
 
     def start_over(self) -> None:
         """Drop the session, which the server no longer knows."""
@@ -264,6 +267,18 @@ class Conversation(Generic[T]):
             return {**(known or {}), "submit_url": threepid.submit_url}
         return known
 
+    def progress(self) -> str:
+        """Return where the authentication stands, in words, without a secret."""
+        session = self.session
+        if _RESPONSE in self._responses:
+            return "succeeded"
+        if session.chosen is None:
+            return "nothing was asked for yet"
+        done = [stage for stage in session.chosen if stage in session.completed]
+        now = self.stage or next_stage(session.chosen, session.completed)
+        stage = "every stage is done" if now is None else f"at {printable(now, 100)}"
+        return f"{stage}, {len(done)} of {len(session.chosen)} stages completed"
+
     def is_first_time(self, stage: str, what: str) -> bool:
         """Note that a callback does something once in a session, and return whether it is the first time.
 
@@ -281,7 +296,7 @@ class Conversation(Generic[T]):
     # Going on in another process
 
     def save_state(self, *, anyway: bool = False) -> None:
-        """Hand the state to whoever saves it, if it has changed.
+        """Call ``state_changed``, if the state has changed.
 
         Args:
             anyway: whether a request is about to be sent, so that nothing must be left unsaved.

@@ -35,7 +35,7 @@ class Needs(NamedTuple):
 
 
 def read_flows(value: object) -> tuple[Stages, ...] | None:
-    """Read the ``flows`` of a 401; None if it is no list at all.
+    """Read the ``flows`` of a 401; None if it is not a list.
 
     A flow without ``stages`` is one without stages (as other clients read it); one that holds anything but
     names of stages cannot be walked and is left out.

@@ -93,7 +93,7 @@ class Handover:
         self._cancels = 0
         self._cancels_before = 0
         self._show_at = -math.inf
-        #: Whether a response was given to the caller; set by whoever does so, with the last instruction but one.
+        #: Whether the response was given to the caller; attempt_auth() sets it right before it returns.
         self.delivered = False
 
     def run(self, attempt: Callable[[], None]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from .._errors import MatrixError, ServerProtocolError, StageFailedError
@@ -154,7 +155,7 @@ class Attempt(Generic[T]):
             raise ServerProtocolError(text) from self._conversation.failure
 
     def _submit_dummy(self) -> Reply:
-        # It is no answer that anybody has thought of, so nothing counts as rejected.
+        # The loop has answered by itself, so no answer of the caller's is rejected.
         reply = self._send(self._conversation.to_submit({"type": str(AuthType.DUMMY)}))
         if reply in _UNDECIDED and AuthType.DUMMY not in self._session.completed:
             error = self._conversation.failure
@@ -204,7 +205,7 @@ class Attempt(Generic[T]):
         answer = ask(self._auth, stage, handlers.find(stage))
         self._handover.raise_if_cancelled()
         if answer is not None:
-            self._handover.submit(Submission(check_answer(answer, stage, handlers.source(stage))))
+            self._handover.submit(Submission(check_answer(answer, stage, partial(handlers.source, stage))))
 
     def _waiting(self, stage: str) -> Waiting[T]:
         if stage not in self._waits:

@@ -1,7 +1,7 @@
 """What an answer means for the loop, as far as that has nothing to do with a session.
 
 What must not be here: I/O, a clock, threads, and what the server has said before. This is the only room of the engine
-that knows requests: its exceptions are no subclasses of the built-in ones, and its response is often returned by
+that knows requests: its exceptions are not subclasses of the built-in ones, and its response is often returned by
 mistake.
 """
 

@@ -39,7 +39,7 @@ class Retries:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Its traceback leads to whoever has made this, and so back to it.
+        # The error's traceback leads to the frame that holds this object: a reference cycle, if the error was kept.
         self._first = None
 
     def wait_after(self, reply: Reply, error: Exception) -> float:
@@ -78,7 +78,7 @@ class Retries:
     def _may_be_own_doing(self, reply: Reply, error: Exception) -> bool:
         """Return whether a refusal may be due to this very request, whose answer was lost.
 
-        Synapse says that the name is in use to whoever repeats a registration that it is still busy with. Once it has
+        Synapse answers a repeated registration with M_USER_IN_USE while it is still busy with the first. Once it has
         finished, it answers the same request, in the same session, with the account.
         """
         return self._first is not None and is_name_in_use(reply, error)

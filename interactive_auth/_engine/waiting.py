@@ -143,7 +143,7 @@ class Waiting(Generic[T]):
         reply = self._send(self._conversation.to_submit(submission.auth))
         if self._is_over(reply):
             return reply
-        self._told = ""  # each submission is somebody's, who is to know what became of it
+        self._told = ""  # each failed submission is logged, even if the one before failed in the same way
         words = "a background submission for %s failed, waiting on: %s"
         self._tell(self._conversation.failure, words, logging.WARNING)
         return None
@@ -181,7 +181,7 @@ class Waiting(Generic[T]):
         return False
 
     def _tell(self, error: Exception, words: str, level: int) -> None:
-        """Log what the wait does not end for; the same again is no news."""
+        """Log an answer that does not end the wait; the same answer again is logged at DEBUG only."""
         text = for_a_log(error)
         _log.log(logging.DEBUG if text == self._told else level, words, printable(self._stage, 100), text)
         self._told = text

@@ -21,8 +21,9 @@ from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 from urllib3.response import HTTPResponse
 
 from .._checks import type_error
-from .._errors import HomeserverConnectionError, MatrixError, ServerProtocolError
+from .._errors import HomeserverConnectionError, MatrixError, ServerProtocolError, hiding
 from .._text import printable, shown
+from .._tracebacks import without_frames
 
 #: The largest body that is read, in bytes; real answers to these endpoints stay far below.
 MAX_BODY = 8 * 1024 * 1024
@@ -62,6 +63,7 @@ class RawResponse(NamedTuple):
     content: bytes | None
 
 
+@without_frames
 def raise_for_matrix_error(response: requests.Response) -> dict[str, Any]:
     """Return a homeserver's answer, or raise it: the last line of a ``do_request`` written over requests.
 
@@ -92,11 +94,8 @@ def raise_for_matrix_error(response: requests.Response) -> dict[str, Any]:
     except (requests.RequestException, HTTPError, OSError) as failure:
         reason = reason_of(failure, math.inf)
     else:
-        try:
+        with hiding(*_credentials(request)):
             return check_answer(answer, method, address)
-        except MatrixError as error:
-            error._conceal(*_credentials(request))
-            raise
     raise HomeserverConnectionError(f"{method} {shown(address)} got no answer: {reason}")
 
 
@@ -272,7 +271,7 @@ def check_answer(answer: RawResponse, method: str, address: str) -> dict[str, An
     if answer.content == b"" and 200 <= status < 300:
         return {}  # some servers answer so where the specification has an empty object; the caller asks for fields
     body, flaw = _parse(answer.content)
-    told = ""
+    told = f"{method} {shown(address)}"
     if flaw:
         kind = _kind(answer.headers.get("Content-Type"))
         told = f"{method} {shown(address)} was answered {status} with {flaw}, {kind}"

@@ -23,6 +23,7 @@ from .._checks import (
     type_error,
 )
 from .._text import is_encodable
+from .._tracebacks import without_frames
 from .uia_request import UIARequest
 
 CLIENT = "/_matrix/client/v3"
@@ -107,6 +108,7 @@ class Endpoints(ABC):
             logged_in: whether to send the access token, if there is one.
         """
 
+    @without_frames
     def register(
         self,
         username: str | None = None,
@@ -148,6 +150,7 @@ class Endpoints(ABC):
         params = None if kind is None else {"kind": kind}
         return self._request("POST", f"{CLIENT}/register", _given(body), params, {"user_id": str}, logged_in=False)
 
+    @without_frames
     def change_password(self, new_password: str, *, logout_devices: bool | None = None) -> UIARequest[dict[str, Any]]:
         """Make the request that changes a password (client-server API, "POST /account/password").
 
@@ -163,6 +166,7 @@ class Endpoints(ABC):
         body = _given({"new_password": password, "logout_devices": logout_devices})
         return self._request("POST", f"{CLIENT}/account/password", body)
 
+    @without_frames
     def deactivate_account(
         self, *, id_server: str | None = None, erase: bool | None = None
     ) -> UIARequest[DeactivateResponse]:
@@ -176,6 +180,7 @@ class Endpoints(ABC):
         body = {"id_server": check_optional_text("id_server", id_server), "erase": erase}
         return self._request("POST", f"{CLIENT}/account/deactivate", _given(body))
 
+    @without_frames
     def add_threepid(self, client_secret: str, sid: str) -> UIARequest[dict[str, Any]]:
         """Make the request that adds an address to the account (client-server API, "POST /account/3pid/add").
 
@@ -193,6 +198,7 @@ class Endpoints(ABC):
         }
         return self._request("POST", f"{CLIENT}/account/3pid/add", body)
 
+    @without_frames
     def delete_device(self, device_id: str) -> UIARequest[dict[str, Any]]:
         """Make the request that logs one device out (client-server API, "DELETE /devices/{deviceId}").
 
@@ -204,6 +210,7 @@ class Endpoints(ABC):
         device = quote(device_id, safe="")
         return self._request("DELETE", f"{CLIENT}/devices/{device}", None)
 
+    @without_frames
     def delete_devices(self, device_ids: Sequence[str]) -> UIARequest[dict[str, Any]]:
         """Make the request that logs devices out and deletes them (client-server API, "POST /delete_devices").
 
@@ -215,6 +222,7 @@ class Endpoints(ABC):
         devices = [check_required_text("each of device_ids", device) for device in device_ids]
         return self._request("POST", f"{CLIENT}/delete_devices", {"devices": devices})
 
+    @without_frames
     def upload_cross_signing_keys(
         self,
         *,
@@ -240,6 +248,7 @@ class Endpoints(ABC):
             raise ValueError("at least one of master_key, self_signing_key and user_signing_key must be given")
         return self._request("POST", f"{CLIENT}/keys/device_signing/upload", given)
 
+    @without_frames
     def get_login_token(self) -> UIARequest[LoginTokenResponse]:
         """Make the request for a token that logs another device in (client-server API, "POST /login/get_token").
 
@@ -248,6 +257,7 @@ class Endpoints(ABC):
         path = "/_matrix/client/v1/login/get_token"
         return self._request("POST", path, {}, None, {"login_token": str})
 
+    @without_frames
     def uia_request(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, params: Mapping[str, str] | None = None
     ) -> UIARequest[dict[str, Any]]:

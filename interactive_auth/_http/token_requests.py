@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._checks import check_client_secret, check_required_text, check_text, type_error
-from .._errors import MatrixError, ServerProtocolError
+from .._errors import MatrixError, ServerProtocolError, hiding
 from .._text import printable
+from .._tracebacks import without_frames
 from .addresses import check_base_url, may_be_this_machine
 from .endpoints import CLIENT, PURPOSES, Purpose
 
@@ -35,6 +36,7 @@ class TokenRequests(ABC):
     def _post(self, url: str, body: Mapping[str, Any], *, with_token: bool) -> dict[str, Any]:
         """Post JSON to a path of the homeserver's or to a whole address, and return the JSON object of the success."""
 
+    @without_frames
     def request_email_token(
         self,
         purpose: Purpose,
@@ -76,6 +78,7 @@ class TokenRequests(ABC):
         extra = {"next_link": next_link, "id_server": id_server, "id_access_token": id_access_token}
         return self._request_token(purpose, "email", body, client_secret, send_attempt, extra)
 
+    @without_frames
     def request_msisdn_token(
         self,
         purpose: Purpose,
@@ -137,12 +140,10 @@ class TokenRequests(ABC):
         body = {"client_secret": secret, **address, "send_attempt": send_attempt, **given}
         # Only adding an address is done by an account; the others are for those who cannot log in.
         path = f"{CLIENT}/{purpose}/{medium}/requestToken"
-        try:
+        with hiding(secret, given.get("id_access_token")):
             return self._post(path, body, with_token=purpose == "account/3pid")
-        except MatrixError as error:
-            error._conceal(secret, given.get("id_access_token"))
-            raise
 
+    @without_frames
     def submit_token(self, submit_url: str, sid: str, client_secret: str, token: str) -> bool:
         """Post the code of an SMS or a mail to the ``submit_url`` of a token request (identity service API).
 
@@ -180,9 +181,9 @@ class TokenRequests(ABC):
         ):
             raise ServerProtocolError("the server wants the code at an address of this machine, where it is not itself")
         try:
-            return self._post(url, body, with_token=False).get("success") is True
+            with hiding(client_secret, token):
+                return self._post(url, body, with_token=False).get("success") is True
         except MatrixError as error:
-            error._conceal(client_secret, token)
             if error.http_status in _WRONG_CODE:
                 return False
             raise

@@ -17,7 +17,7 @@ from requests.auth import AuthBase
 from requests.cookies import get_cookie_header
 from urllib3.exceptions import HTTPError
 
-from .._errors import HomeserverConnectionError, MatrixError
+from .._errors import HomeserverConnectionError, hiding
 from .._text import shown
 from .adapter import open_session
 from .addresses import is_loopback
@@ -119,11 +119,8 @@ class Transport:
         except (requests.RequestException, HTTPError, OSError) as failure:
             reason = reason_of(failure, self.timeout)
         else:
-            try:
+            with hiding(token):
                 return check_answer(answer, target.method, target.address)
-            except MatrixError as error:
-                error._conceal(token)
-                raise
         # Raised out here it has no context: a requests exception holds the request, and with it what was sent.
         raise HomeserverConnectionError(f"{target.method} {shown(target.address)} got no answer: {reason}")
 

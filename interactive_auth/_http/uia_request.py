@@ -6,6 +6,7 @@ What must not be here: the endpoints themselves, which are in ``homeserver``, an
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, cast
 
@@ -13,8 +14,9 @@ from typing_extensions import Unpack
 
 from .._checks import type_error
 from .._engine.auth import InteractiveAuth
-from .._errors import MatrixError, ServerProtocolError
+from .._errors import ServerProtocolError, hiding
 from .._text import is_encodable, printable
+from .._tracebacks import forget_frames, without_frames
 from .._types import InteractiveAuthOptions, RequestEmailToken, RequestMsisdnToken, StageCallbacks, StageType
 
 R = TypeVar("R", bound=Mapping[str, Any])
@@ -45,6 +47,8 @@ class UIARequest(Generic[R]):
         request_msisdn_token: likewise the SMS.
     """
 
+    _unsent = False  # until it is whole
+
     def __init__(
         self,
         name: str,
@@ -67,7 +71,23 @@ class UIARequest(Generic[R]):
         # Encoded once: what the caller changes later must not change the request in the middle of a session.
         self._head = check_encodable("body", encode("body", dict(fields)))[:-1]
         self._secrets = tuple(v for k, v in fields.items() if k in _SECRET_FIELDS and isinstance(v, str))
+        self._times = 0
+        self._unsent = True
 
+    def __repr__(self) -> str:
+        times = {0: "not sent yet", 1: "sent once"}.get(self._times, f"sent {self._times} times")
+        return f"<{type(self).__name__} {self._name}, {times}>"
+
+    def __del__(self) -> None:
+        if self._unsent:
+            warnings.warn(
+                f"{self!r} was dropped: nothing happens before its authenticate() is called, or an InteractiveAuth's "
+                "attempt_auth()",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    @without_frames
     def __call__(self, auth: Mapping[str, Any] | None = None) -> R:
         """Send the request once.
 
@@ -81,17 +101,16 @@ class UIARequest(Generic[R]):
             MatrixError: the homeserver answered with an error; a 401 with ``flows`` asks for authentication.
             ServerProtocolError: the success lacks a field that the specification requires.
             HomeserverConnectionError: there was no complete answer.
-            TypeError: ``auth`` is no mapping, or cannot be written as JSON.
+            TypeError: ``auth`` is not a mapping, or cannot be written as JSON.
         """
+        self._unsent = False
         if auth is not None and not isinstance(auth, Mapping):
             raise type_error("auth", "a mapping or None", auth)
         separator = "" if self._head == "{" else ", "
         added = "" if auth is None else f'{separator}"auth": {encode("auth", dict(auth))}'
-        try:
+        self._times += 1
+        with hiding(*self._secrets, auth):
             response = self._send(f"{self._head}{added}}}")
-        except MatrixError as error:
-            error._conceal(*self._secrets, auth)
-            raise
         for name, kind in self._required.items():
             if not isinstance(response.get(name), kind):
                 raise ServerProtocolError(f"{self._name} was answered with success, but there is no usable {name}")
@@ -102,7 +121,7 @@ class UIARequest(Generic[R]):
 
         Args:
             start_auth_stage: called for each stage, or a mapping from stage type to callables.
-            **options: the other arguments of ``InteractiveAuth``; the token requests are this request's unless named.
+            **options: the other arguments of ``InteractiveAuth``.
 
         Returns:
             The JSON object of the success.
@@ -112,9 +131,14 @@ class UIARequest(Generic[R]):
             TypeError: an argument has a wrong type.
             ValueError: an argument has a wrong value.
         """
-        options.setdefault("request_email_token", self.request_email_token)
-        options.setdefault("request_msisdn_token", self.request_msisdn_token)
-        return InteractiveAuth(self, start_auth_stage, **options).attempt_auth()
+        self._unsent = False
+        try:
+            auth = InteractiveAuth(self, start_auth_stage, **options)
+            del options, start_auth_stage  # a Ctrl-C comes through here, and error reporters look at locals
+            return auth.attempt_auth()
+        except BaseException as error:
+            forget_frames(error)
+            raise
 
 
 def encode(name: str, value: object) -> str:

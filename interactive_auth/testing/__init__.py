@@ -1,6 +1,6 @@
 """A homeserver that follows a script, on a thread of the test's own: for the tests of programs that authenticate.
 
-It is no mock of this library but a server: whatever the program sends by whatever client goes through a real socket on
+It is not a mock of this library but a server: what the program sends, by any client, goes through a real socket on
 127.0.0.1, and is answered as the specification ("User-Interactive Authentication API") and the quirks of the
 homeserver that it plays demand. With pytest, the fixture ``uia_server`` is one such server for each test::
 
@@ -108,7 +108,7 @@ class UIAServer(ScriptedUIA):
         server_name: what the ids of users end with.
 
     Raises:
-        TypeError: a flow is no sequence of stages.
+        TypeError: a flow is not a sequence of stages.
         ValueError: ``quirks`` is not the name of a homeserver; ``answers``, ``params`` or ``responses`` name a stage
             or a path that cannot be there.
     """

@@ -17,12 +17,12 @@ _LIFETIME = 3_600_000
 
 
 def error(status: int, errcode: str, words: str, **more: object) -> Response:
-    """Make an answer that is no success."""
+    """Make an answer that is not a success."""
     return Response(status, {"errcode": errcode, "error": words, **more})
 
 
 def unknown_token() -> Response:
-    """Make the answer to an access token that is nobody's."""
+    """Make the answer to an unknown access token."""
     return error(401, "M_UNKNOWN_TOKEN", "Invalid access token passed.", soft_logout=False)
 
 
@@ -68,7 +68,7 @@ class Caller(NamedTuple):
     """Whose request it is.
 
     Attributes:
-        account: the account; None if the access token is nobody's, or there is none.
+        account: the account; None if there is no access token, or it is unknown.
         device_id: its device.
         is_service: whether it comes from the application service, on the account's behalf or its own.
     """
@@ -159,7 +159,7 @@ class Accounts:
         self.delete_devices(account, [each for each in account.devices if each != keep and not keep_all])
 
     def delete_devices(self, account: Account, device_ids: Iterable[str]) -> None:
-        """Delete devices; their access tokens are nobody's then."""
+        """Delete devices, and with them their access tokens."""
         for device_id in device_ids:
             device = account.devices.pop(device_id, None)
             if device is not None:
@@ -192,7 +192,7 @@ class Accounts:
         return self._login_tokens.pop(token, None)
 
     def refresh(self, token: str) -> dict[str, Any] | None:
-        """Exchange a refresh token, and return what its client is told; None if it is nobody's."""
+        """Exchange a refresh token, and return what its client is told; None if it is unknown."""
         for account in self.known.values():
             for device in account.devices.values():
                 if device.refresh_token == token:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Refusal:
-    """An answer that is no success.
+    """An answer that is not a success.
 
     Attributes:
         status: the HTTP status code.

@@ -201,7 +201,7 @@ class ScriptedUIA:
                 return self._refuse(refusal, {})
             return self._challenge(self._open(operation), quirks, first=True)
         if not isinstance(auth, dict) or not all(isinstance(auth.get(key, ""), str) for key in ("type", "session")):
-            return Response(400, {"errcode": "M_BAD_JSON", "error": "auth is no auth dict"})
+            return Response(400, {"errcode": "M_BAD_JSON", "error": "auth is not an auth dict"})
         stage, known = auth.get("type"), self._sessions.get(auth.get("session") or "")
         if stage is None and quirks.session_alone is not None:
             return self._refuse(quirks.session_alone, auth)

@@ -9,6 +9,9 @@ import logging
 import pickle
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
+
+_TESTS = str(Path(__file__).parents[1])
 
 CANARIES = {
     "password": "canary-of-the-password",
@@ -50,6 +53,11 @@ def shown_of_error(error: BaseException) -> Iterator[tuple[str, str | bytes]]:
         yield f"repr of {kind}", repr(one)
         yield f"args of {kind}", repr(one.args)
         yield f"notes of {kind}", repr(getattr(one, "__notes__", ()))
+        # As error reporters do: the locals of every frame, but for those of the tests, whose business secrets are.
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            if not frame.f_code.co_filename.startswith(_TESTS):
+                place = f"{frame.f_code.co_filename}, {frame.f_code.co_name}"
+                yield from ((f"local {name} of {place}", repr(value)) for name, value in frame.f_locals.items())
     yield f"pickle of {type(error).__name__}", pickle.dumps(error)
 
 

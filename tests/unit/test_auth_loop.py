@@ -245,6 +245,27 @@ def test_a_session_id_wins(new_auth: NewAuth, server: ScriptedServer, user: Scri
     assert server.sent == [{"session": "S9"}]
 
 
+def test_repr(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
+    """The object says where the authentication stands."""
+    seen: list[str] = []
+    auth = new_auth()
+    flow = [TERMS, PASSWORD]
+    server.will(challenge(flow), challenge(flow, completed=[TERMS]), challenge(flow, completed=flow))
+    server.will(lambda _auth: seen.append(repr(auth)) or "done")
+    user.then_always(lambda stage: seen.append(repr(auth)) or {"type": stage.type})
+    seen.append(repr(auth))
+
+    auth.attempt_auth()
+
+    assert [*seen, repr(auth)] == [
+        "<InteractiveAuth: nothing was asked for yet>",
+        "<InteractiveAuth: at m.login.terms, 0 of 2 stages completed>",
+        "<InteractiveAuth: at m.login.password, 1 of 2 stages completed>",
+        "<InteractiveAuth: every stage is done, 2 of 2 stages completed>",
+        "<InteractiveAuth: succeeded>",
+    ]
+
+
 def test_the_stage_knows_who_asks(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A callback that was given to authenticate() finds the InteractiveAuth that calls it."""
     server.will(challenge([PASSWORD]), "done")

@@ -458,7 +458,7 @@ def test_rejections_are_counted_on(new_auth: NewAuth, server: ScriptedServer, us
 
 
 @pytest.mark.parametrize(
-    "rejections", [None, [], {"a": "1"}, {"a": None}, {"a": [2]}, {"a": True}, {"a": -1}], ids=repr
+    "rejections", [None, [], {"a": "1"}, {"a": None}, {"a": [2]}, {"a": True}, {"a": -1}, {"a": 0}], ids=repr
 )
 def test_counts_that_are_none(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, rejections: Any) -> None:
     """A state that was tampered with makes no error, and counts nothing that is no count."""

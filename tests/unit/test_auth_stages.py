@@ -53,6 +53,8 @@ def test_dummy_refused(new_auth: NewAuth, server: ScriptedServer, refusal: Matri
         new_auth().attempt_auth()
     assert caught.value is refusal
     assert len(server.sent) == 2
+    explained = "(to m.login.dummy, which wants nothing but auth in the body: does do_request send it?)"
+    assert str(refusal).endswith(explained) is (refusal.http_status == 401)
 
 
 # Choosing

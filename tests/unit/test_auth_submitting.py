@@ -150,6 +150,8 @@ def test_an_answer_without_a_type(
     with pytest.raises(ValueError, match="has no type") as refused:
         auth.attempt_auth()
 
+    sources = {"returned": f"what start_auth_stage returned for {TOKEN}"}
+    assert str(refused.value).startswith(f"{sources.get(origin, 'auth_data')} has no type")
     assert f'An answer to {TOKEN} looks like {{"type": "{TOKEN}", "token": ...}}' in str(refused.value)
     assert "'x'" not in str(refused.value)
     assert len(server.sent) == 1

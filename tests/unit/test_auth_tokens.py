@@ -9,7 +9,8 @@ import pytest
 from support.clocks import FakeClock
 from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
-from interactive_auth import AuthCancelledError, MatrixError, RetryPolicy, ServerProtocolError, Stage
+from interactive_auth import AuthCancelledError, AuthType, MatrixError, RetryPolicy, ServerProtocolError, Stage
+from interactive_auth._engine.context import can_send_again, refreshed
 
 EMAIL, MSISDN, TERMS, DUMMY = "m.login.email.identity", "m.login.msisdn", "m.login.terms", "m.login.dummy"
 IN_USE = MatrixError(400, {"errcode": "M_THREEPID_IN_USE"})
@@ -309,3 +310,132 @@ def test_asking_again_within_a_callback(
 
     assert [arguments[2] for arguments in mail.asked] == [1, 2]
     assert server.sent[1]["threepid_creds"]["sid"] == "sid2"
+
+
+# Cancelling what is done by hand
+
+
+LIMITED = MatrixError(429, {"retry_after_ms": 60_000})
+
+
+def test_an_earlier_cancel_does_not_end_a_token_request(new_auth: NewAuth, mail: TokenServer, clock: FakeClock) -> None:
+    """What was cancelled before a token request was made by hand has nothing to do with it."""
+    mail.answers = [LIMITED]
+    auth = new_auth()
+    auth.cancel()
+
+    auth.request_email_token()
+
+    assert (auth.get_email_sid(), clock.elapsed) == ("sid2", 60)
+
+
+def test_cancel_during_a_token_request(new_auth: NewAuth, mail: TokenServer, clock: FakeClock) -> None:
+    """A cancel that comes while the request is on its way is told after it, and what it has brought is kept."""
+    auth = new_auth()
+
+    class Cancelling(dict[str, Any]):
+        def get(self, key: str, default: Any = None) -> Any:
+            auth.cancel()
+            return super().get(key, default)
+
+    mail.answers = [Cancelling(sid="kept")]
+
+    with pytest.raises(AuthCancelledError):
+        auth.request_email_token()
+
+    assert auth.get_email_sid() == "kept"
+
+
+# What a new session makes of a validation
+
+
+LOST = MatrixError(400, {"errcode": "M_UNKNOWN", "error": "Unknown session ID: S1"})
+
+
+@pytest.mark.parametrize("how", ["lost", "another session"])
+def test_a_spent_validation_is_requested_anew(
+    new_auth: NewAuth,
+    server: ScriptedServer,
+    user: ScriptedUser,
+    mail: TokenServer,
+    sms: TokenServer,
+    how: str,
+) -> None:
+    """Servers take a validation once: what has completed a stage in the old session is worth nothing in the new one."""
+    flow = [EMAIL, MSISDN, TERMS]
+    done = challenge(flow, completed=[EMAIL])
+    lost = [LOST, challenge(flow, session="S2")] if how == "lost" else [challenge(flow, session="S2")]
+    server.will(challenge(flow), done, *lost, KeyError("enough"))
+    user.will(None, None, None)
+
+    with pytest.raises(KeyError, match="enough"):
+        new_auth().attempt_auth()
+
+    assert [(arguments[-2], arguments[-1]) for arguments in mail.asked] == [(1, "S1"), (2, "S2")]
+    assert len(sms.asked) == 1
+    assert server.sent[-1] is not None
+    assert server.sent[-1]["threepid_creds"]["sid"] == "sid2"
+
+
+def test_the_first_session_spends_nothing(new_auth: NewAuth, server: ScriptedServer, mail: TokenServer) -> None:
+    """A sid that was there before any session is for the first one."""
+    server.will(challenge([EMAIL], completed=[EMAIL]), "done")
+    auth = new_auth(email_sid="mine", inputs=None)
+
+    auth.attempt_auth()
+
+    assert (auth.get_email_sid(), mail.asked) == ("mine", [])
+
+
+# What the ready-made callbacks know
+
+
+def test_a_stage_is_refreshed(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, sms: TokenServer) -> None:
+    """After a token request of its own a callback sees what that has brought, under whichever key it stands."""
+    said = {MSISDN: {"hint": "of the server's"}}
+    server.will(challenge(["com.example.phone"], params=said), "done")
+    sms.answers = [{"sid": "p1", "submit_url": "https://hs.example/submit"}]
+    found: list[Stage] = []
+
+    def ask(stage: Stage) -> dict[str, Any]:
+        stage.auth.set_email_sid("e1")
+        stage.auth.request_msisdn_token("GB", "1")
+        found.append(refreshed(stage, AuthType.MSISDN))
+        return {"type": stage.type}
+
+    user.will(ask)
+    new_auth(inputs=None).attempt_auth()
+
+    stage = found[0]
+    assert (stage.type, stage.email_sid, stage.msisdn_sid) == ("com.example.phone", "e1", "p1")
+    assert stage.submit_url == "https://hs.example/submit"
+    assert stage.params == {"hint": "of the server's", "submit_url": "https://hs.example/submit"}
+    assert stage.auth is user.seen[0].auth
+
+
+@pytest.mark.parametrize(
+    ("options", "possible"),
+    [
+        ({}, (True, True)),
+        ({"inputs": None}, (False, False)),
+        ({"request_email_token": None}, (False, True)),
+        ({"request_msisdn_token": None}, (True, False)),
+    ],
+    ids=["both", "no address", "no mail", "no SMS"],
+)
+def test_what_can_be_sent_again(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, options: dict[str, Any], possible: tuple[bool, bool]
+) -> None:
+    """A mail or an SMS can be sent again where its address and a way to request it are known."""
+    server.will(challenge([EMAIL, MSISDN]), "done")
+    found: list[bool] = []
+
+    def look(stage: Stage) -> dict[str, Any]:
+        found.extend(can_send_again(stage, kind) for kind in (AuthType.EMAIL, AuthType.MSISDN))
+        return {"type": stage.type}
+
+    user.will(look)
+
+    new_auth(supported_stages=[EMAIL, MSISDN], **options).attempt_auth()
+
+    assert tuple(found) == possible

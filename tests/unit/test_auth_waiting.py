@@ -251,8 +251,8 @@ def test_a_resumed_attempt_polls_at_once(server: ScriptedServer, patient: Script
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"supported_stages": [EMAIL]}, "no message was requested that could complete it"),
-        ({"email_sid": "e1"}, "the last poll was answered 401"),
+        ({"supported_stages": [EMAIL]}, "; no message was requested that could complete it. attempt_auth() goes on"),
+        ({"email_sid": "e1"}, "; the last poll was answered 401. attempt_auth() goes on"),
     ],
     ids=["no mail", "a mail"],
 )
@@ -273,6 +273,16 @@ def test_the_deadline_says_why(
     assert why in str(caught.value)
 
 
+def test_the_deadline_of_a_stage_that_nobody_asked_about(
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser
+) -> None:
+    """Where nothing could be polled, a callback that forgot to return an answer is told so."""
+    server.will(challenge([TERMS], session=None))
+
+    with pytest.raises(AuthTimeoutError, match=r"; its callback returned None, and nothing was submitted\. "):
+        new_auth().attempt_auth()
+
+
 def test_the_deadline_of_a_stage_that_takes_no_polls(
     server: ScriptedServer, patient: ScriptedUser, new_auth: NewAuth
 ) -> None:
@@ -280,7 +290,9 @@ def test_the_deadline_of_a_stage_that_takes_no_polls(
     server.will(challenge([TERMS]))
     server.then_always(MatrixError(400, {"errcode": "M_BAD_JSON", "error": "Unknown auth.type: "}))
 
-    with pytest.raises(AuthTimeoutError, match="takes no polls for it, so an answer has to be submitted"):
+    with pytest.raises(
+        AuthTimeoutError, match=r"; the server takes no polls for it, so an answer has to be submitted\. "
+    ):
         new_auth().attempt_auth()
 
 

@@ -102,9 +102,7 @@ def test_delete_devices(adapter: Adapter, homeserver: Homeserver) -> None:
     assert adapter.last.headers["Authorization"] == "Bearer token1"
 
 
-@pytest.mark.parametrize(
-    ("token", "header"), [("token2", "Bearer token2"), (None, None), ("", None)], ids=["new", "none", "empty"]
-)
+@pytest.mark.parametrize(("token", "header"), [("token2", "Bearer token2"), (None, None)], ids=["new", "none"])
 def test_new_access_token(adapter: Adapter, homeserver: Homeserver, token: str | None, header: str | None) -> None:
     """An access token that is set anew is used by the requests made before; without one none is sent."""
     request = homeserver.delete_devices(["D1"])
@@ -112,7 +110,7 @@ def test_new_access_token(adapter: Adapter, homeserver: Homeserver, token: str |
     homeserver.access_token = token
     request(None)
 
-    assert homeserver.access_token == (token or None)
+    assert homeserver.access_token == token
     assert adapter.last.headers.get("Authorization") == header
 
 
@@ -219,7 +217,7 @@ def test_quoted_registration_token_is_hidden(adapter: Adapter, homeserver: Homes
     with pytest.raises(MatrixError) as caught:
         homeserver.registration_token_validity(SECRET)
 
-    assert str(caught.value) == "403 M_FORBIDDEN: [hidden] is not known here"
+    assert str(caught.value).startswith("403 M_FORBIDDEN: [hidden] is not known here (GET https://")
 
 
 def test_repr_has_no_secret(homeserver: Homeserver) -> None:

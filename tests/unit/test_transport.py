@@ -246,7 +246,7 @@ def test_partial_data_is_kept(adapter: Adapter, request_: UIARequest[Any]) -> No
     assert (error.errcode, error.error) == (None, None)
     assert math.isnan(error.data.pop("n"))
     assert error.data == {"errcode": 5, "error": None, "flows": "none"}
-    assert str(error) == "403"
+    assert str(error) == "403 (POST https://matrix.example.org/_matrix/client/v3/account/deactivate)"
 
 
 @pytest.mark.parametrize("status", [200, 302, 500])

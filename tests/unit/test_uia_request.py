@@ -367,9 +367,41 @@ def test_connection_errors_hold_no_request(
 
 
 def test_repr_has_no_secret(homeserver: Homeserver) -> None:
-    """Neither the request nor its token requests show a secret."""
+    """Neither the request nor its token requests show a secret; what it would do, and whether it was sent, it shows."""
     request = homeserver.register("alice", PASSWORD)
 
     shown = f"{request!r}{request.request_email_token!r}{request.request_msisdn_token!r}"
     assert PASSWORD not in shown
     assert TOKEN not in shown
+    assert repr(request).endswith("POST https://matrix.example.org/_matrix/client/v3/register, not sent yet>")
+
+
+def test_repr_counts(adapter: Adapter, homeserver: Homeserver) -> None:
+    """A request says how often it was sent."""
+    request = homeserver.delete_device("ONE")
+
+    request()
+    assert repr(request).endswith("DELETE https://matrix.example.org/_matrix/client/v3/devices/ONE, sent once>")
+    request()
+    assert repr(request).endswith("sent 2 times>")
+
+
+def test_a_request_that_is_dropped_unsent(homeserver: Homeserver) -> None:
+    """A request whose authenticate() was forgotten is warned of where it is dropped, with what is missing."""
+    with pytest.warns(RuntimeWarning, match=r"v3/account/password, not sent yet> was dropped: .* authenticate\(\)"):
+        homeserver.change_password(PASSWORD)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_no_dropped_request(adapter: Adapter, homeserver: Homeserver, recwarn: pytest.WarningsRecorder) -> None:
+    """A request that was sent, authenticated, or never came to be is dropped in silence."""
+    request = homeserver.delete_device("ONE")
+    request()
+    del request
+    homeserver.delete_device("TWO").authenticate({})
+    with pytest.raises(TypeError):
+        homeserver.delete_device("THREE").authenticate(5)  # type: ignore[arg-type, type-var]
+    with pytest.raises(TypeError):
+        homeserver.uia_request("POST", "/x", [1])  # type: ignore[arg-type]
+
+    assert [str(each.message) for each in recwarn] == []

@@ -63,7 +63,8 @@ def test_error(server: WireServer, ask: Ask) -> None:
     """Any other response is a MatrixError with status, body and the seconds of Retry-After."""
     server.will_reply(429, {"errcode": "M_LIMIT_EXCEEDED", "error": "Wait"}, Retry_After="3")
 
-    with pytest.raises(MatrixError, match=r"^429 M_LIMIT_EXCEEDED: Wait$") as caught:
+    told = r"^429 M_LIMIT_EXCEEDED: Wait \(POST http://127\.0\.0\.1:\d+/.*\); again in 3 s$"
+    with pytest.raises(MatrixError, match=told) as caught:
         raise_for_matrix_error(ask())
 
     error = caught.value
@@ -87,7 +88,7 @@ def test_quoted_token(server: WireServer, ask: Ask) -> None:
     """A server that quotes the access token does not bring it to light."""
     server.will_reply(403, {"errcode": "M_FORBIDDEN", "error": "No: the-access-token"})
 
-    with pytest.raises(MatrixError, match=r"^403 M_FORBIDDEN: No: \[hidden\]$"):
+    with pytest.raises(MatrixError, match=r"^403 M_FORBIDDEN: No: \[hidden\] \(POST http://.*\)$"):
         raise_for_matrix_error(ask(headers={"Authorization": "Bearer the-access-token"}))
 
 
