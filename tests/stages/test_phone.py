@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -128,6 +129,43 @@ def test_number_validated_elsewhere_is_found_by_polling(
 
     assert owner(phone_server, account) == new.user_id
     assert [(stage.attempt, stage.error) for stage in watched.seen] == [(1, None)]
+
+
+def test_code_is_typed_on_a_later_page(
+    phone_server: Synapse, connect: Connect, texts: SmsGateway, inputs: Any, new: Person
+) -> None:
+    """The saved state knows where codes are posted, and why the last one was refused; one SMS and one session do."""
+    homeserver = connect(phone_server.base_url)
+    states: list[Any] = [{"inputs": inputs}]
+    shown: list[tuple[int, str | None]] = []
+
+    def page(*typed: str) -> InteractiveAuth[Any]:
+        left = list(typed)
+
+        def get_code(stage: Stage) -> str:
+            shown.append((stage.attempt, stage.error and stage.error.error))
+            if not left:
+                raise AuthDeferredError(stage.type)
+            return left.pop()
+
+        return InteractiveAuth(
+            homeserver.register(new.name, new.password),
+            {MSISDN: handlers.msisdn(get_code, homeserver)},
+            state_changed=lambda state: states.append(json.loads(json.dumps(state))),
+            **states[-1],
+        )
+
+    for typed in ([], ["no-such-code"], []):
+        with pytest.raises(AuthDeferredError):
+            page(*typed).attempt_auth()
+    account = page(texts.wait(new.international)).attempt_auth()
+
+    assert owner(phone_server, account) == new.user_id
+    assert addresses_of(phone_server, new.user_id) == {("msisdn", new.international)}
+    words = "Unable to get validated threepid"
+    assert shown == [(1, None), (1, None), (2, words), (2, words), (2, words)]
+    assert texts.count(new.international) == 1
+    assert len({state["session_id"] for state in states[1:]} - {None}) == 1
 
 
 def test_number_in_use_fails_before_anybody_is_asked(
