@@ -42,6 +42,7 @@ WRONG_PASSWORD = (
     # Dendrite: /account/password and /keys/device_signing/upload
     Wording(403, "M_FORBIDDEN", "username or password was incorrect"),
     Wording(403, "M_FORBIDDEN", "invalid auth"),  # Synapse, to another user's
+    Wording(403, "M_FORBIDDEN", "another user's device"),  # Dendrite, to another user's
     Wording(403, "M_FORBIDDEN", "user id and access token mismatch"),  # conduwuit, Tuwunel, to another user's
     Wording(403, "M_FORBIDDEN", "user id does not match"),  # Palpo, to another user's
 )

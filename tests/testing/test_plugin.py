@@ -50,7 +50,7 @@ def run_pytest(folder: Path, *options: str) -> str:
 
 def test_the_fixture_is_there(project: Path) -> None:
     """Where the library is installed, a test has the fixture without importing anything, and costs nobody else."""
-    said = run_pytest(project)
+    said = run_pytest(project, "-p", "no:requests_mock")  # which imports requests by itself
 
     assert "2 passed" in said
     assert "SERVED []" in said
