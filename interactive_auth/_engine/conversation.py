@@ -90,6 +90,11 @@ class Conversation(Generic[T]):
         # Replaced as a whole, since other threads may look at it.
         self._sent: tuple[object, ...] = ()
 
+    def begin(self) -> None:
+        """Note that an attempt has begun: a ``UIARequest`` is not a forgotten one then, though nothing may be sent."""
+        if hasattr(self._do_request, "_unsent"):
+            self._do_request._unsent = False
+
     # What came of it
 
     def has_succeeded(self) -> bool:

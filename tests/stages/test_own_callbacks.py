@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from throwaway_synapse import Synapse
 
 from interactive_auth import (
     AuthCancelledError,
+    AuthDeferredError,
     AuthTimeoutError,
     InteractiveAuth,
     MatrixError,
@@ -166,6 +168,27 @@ def test_a_cleanup_is_called_once(
             request.authenticate({EMAIL: ask}, inputs=inputs, wait_changed=told, poll_interval=0.1, poll_timeout=0.5)
 
     assert events == ["opened", *([] if ending == "cancelled" else ["waited"]), "closed"]
+
+
+def test_a_request_that_is_put_off_unsent_is_not_a_forgotten_one(
+    email_server: Synapse, connect: Connect, new: Person, recwarn: pytest.WarningsRecorder
+) -> None:
+    """A page that only shows what the next stage is sends nothing, and nobody is warned of that."""
+    homeserver = connect(email_server.base_url)
+
+    def put_off(stage: Stage) -> None:
+        raise AuthDeferredError(stage.type)
+
+    state: Any = {"inputs": {"email_address": new.address}}
+    for _ in range(2):
+        auth = InteractiveAuth(homeserver.register(new.name, new.password), {EMAIL: put_off}, **state)
+        with pytest.raises(AuthDeferredError):
+            auth.attempt_auth()
+        state = auth.get_resume_state()
+        del auth
+        gc.collect()
+
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_a_wait_is_told_of_from_its_beginning_to_its_end(
