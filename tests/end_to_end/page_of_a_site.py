@@ -15,9 +15,10 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
+
+import requests
 
 from interactive_auth import (
     AuthDeferredError,
@@ -28,6 +29,29 @@ from interactive_auth import (
     StageFailedError,
     handlers,
 )
+
+
+class Line(requests.Session):
+    """The line to the homeserver, where a page notes what it sends."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__()
+        self._page = page
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """Send a request, and note it."""
+        auth = json.loads(request.body or "{}").get("auth") or {}
+        if request.path_url.endswith("/requestToken"):
+            name = "mail"
+            self._page.note(sent=name)
+        else:
+            name = str(auth.get("type"))
+            self._page.note(sent=name, session=auth.get("session"), token=auth.get("token"))
+        self._page.moment(f"before {name}")
+        try:
+            return super().send(request, **options)
+        finally:
+            self._page.moment(f"after {name}")
 
 
 class Page:
@@ -54,20 +78,6 @@ class Page:
         draft = self._folder / "draft"
         draft.write_text(json.dumps(state))
         os.replace(draft, self._folder / "state")
-
-    def sent(self, name: str, send: Any, *arguments: Any, **noted: object) -> Any:
-        """Send a request, and note it."""
-        self.note(sent=name, **noted)
-        self.moment(f"before {name}")
-        try:
-            return send(*arguments)
-        finally:
-            self.moment(f"after {name}")
-
-    def register(self, request: Any, auth: Mapping[str, Any] | None) -> Any:
-        """Send the request that is to be authenticated."""
-        named = auth or {}
-        return self.sent(str(named.get("type")), request, auth, session=named.get("session"), token=named.get("token"))
 
     def put_off(self, stage: Stage) -> NoReturn:
         """Show the stage's page, whose form another process gets."""
@@ -98,16 +108,9 @@ class Page:
             state = json.loads((self._folder / "state").read_text())
         if "address" in self._settings["form"]:
             state["inputs"] = {"email_address": self._settings["form"]["address"]}
-        with Homeserver(self._settings["base_url"]) as homeserver:
+        with Homeserver(self._settings["base_url"], session=Line(self)) as homeserver:
             request = homeserver.register(self._settings["username"], "a password")
-            auth = InteractiveAuth(
-                partial(self.register, request),
-                self.stages(),
-                request_email_token=partial(self.sent, "mail", request.request_email_token),
-                state_changed=self.save,
-                poll_timeout=0,
-                **state,
-            )
+            auth = InteractiveAuth(request, self.stages(), state_changed=self.save, poll_timeout=0, **state)
             try:
                 self.shown = {"page": "welcome", "account": auth.attempt_auth()}
             except AuthDeferredError:

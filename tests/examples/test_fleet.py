@@ -109,7 +109,8 @@ def test_a_name_that_somebody_has(run_example: Run, synapse: Synapse, fleet: Pat
     ended = run_example(*arguments(synapse, fleet, 3), lines=(token, "y"))
 
     assert ended.returncode == 1
-    assert ended.stdout.endswith(f"[y/N] {fleet.name}002: 400 M_USER_IN_USE: User ID already taken.\n")
+    sent = f"POST {synapse.base_url}/_matrix/client/v3/register"
+    assert ended.stdout.endswith(f"[y/N] {fleet.name}002: 400 M_USER_IN_USE: User ID already taken. ({sent})\n")
     assert ended.stderr.splitlines()[-1] == "register_fleet.py: 1 of 3 failed; run it again to try these again"
     assert on_server(synapse, fleet) == expected(synapse, fleet, 3)
     assert uses_of(synapse, token) == (2, 0)
