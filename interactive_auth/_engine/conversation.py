@@ -92,8 +92,9 @@ class Conversation(Generic[T]):
 
     def begin(self) -> None:
         """Note that an attempt has begun: a ``UIARequest`` is not a forgotten one then, though nothing may be sent."""
-        if hasattr(self._do_request, "_unsent"):
-            self._do_request._unsent = False
+        request: Any = self._do_request
+        if hasattr(request, "_unsent"):
+            request._unsent = False
 
     # What came of it
 
