@@ -30,6 +30,8 @@ from interactive_auth import Homeserver, InteractiveAuth, InteractiveAuthError, 
 
 #: Ctrl-C, kill, and a terminal that is closed (which Windows does not tell).
 STOPS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+#: Shows a text beside a progress bar, in the place of the one before.
+Show = Callable[[str], object]
 
 
 class NotDoneError(Exception):
@@ -165,12 +167,15 @@ def save(file: Path, content: Mapping[str, Any]) -> None:
 
 
 def in_threads(
-    work: Callable[[Path], object], files: Collection[Path], threads: int, running: Collection[InteractiveAuth[Any]]
+    work: Callable[[Path, Show], object],
+    files: Collection[Path],
+    threads: int,
+    running: Collection[InteractiveAuth[Any]],
 ) -> None:
     """Do the work for each of the files, with a progress bar, and report what went wrong.
 
     Args:
-        work: is called once for each file.
+        work: is called once for each file, and with what shows a text beside the bar.
         files: what it is called with.
         threads: how many calls there are at a time.
         running: what the calls are waiting for; cancelled after Ctrl-C.
@@ -180,7 +185,7 @@ def in_threads(
     """
     failures: dict[str, Exception] = {}
     with ThreadPoolExecutor(threads) as pool, tqdm.tqdm(total=len(files), unit=" accounts") as bar:
-        jobs = {pool.submit(work, file): file.stem for file in files}
+        jobs = {pool.submit(work, file, bar.set_postfix_str): file.stem for file in files}
         try:
             for job in as_completed(jobs):
                 try:

@@ -71,8 +71,6 @@ def main() -> str:
             request,
             dict.fromkeys(stages, announce),
             inputs={"email_address": ADDRESS, "phone_country": "GB", "phone_number": "07700900001"},
-            request_email_token=request.request_email_token,
-            request_msisdn_token=request.request_msisdn_token,
             poll_interval=0.2,
         )
         account = auth.attempt_auth()

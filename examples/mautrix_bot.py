@@ -59,7 +59,7 @@ class Bot:
                 return bots.check_answer(response.status, response.headers, await response.read())
 
         async def ask_owner(stage: Stage) -> None:  # the answer is submitted by on_message
-            self.auth = auth
+            self.auth = stage.auth
             problem = f"The homeserver refused my password: {stage.error}. " if stage.error else ""
             await self.tell(f"{problem}May I {what}? Say !approve or !cancel.")
 

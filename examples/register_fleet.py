@@ -16,16 +16,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from _common import NotDoneError, agrees, arguments, ask, in_threads, run, save, say, throwaway
+from _common import NotDoneError, Show, agrees, arguments, ask, in_threads, run, save, say, throwaway
 from throwaway_synapse import TOKEN
 
-from interactive_auth import Homeserver, InteractiveAuth, MatrixError, RetryPolicy, Stage, handlers
+from interactive_auth import Homeserver, InteractiveAuth, MatrixError, ResumeState, RetryPolicy, Wait, handlers
 
 #: Homeservers slow down whoever registers many accounts, and say for how long.
 PATIENT = RetryPolicy(retries=5, max_wait=3600.0)
 
 
-def register(homeserver: Homeserver, file: Path, token: str, running: list[InteractiveAuth[Any]]) -> None:
+def register(homeserver: Homeserver, file: Path, token: str, running: list[InteractiveAuth[Any]], show: Show) -> None:
     """Register the account of a file, unless it is; wherever this ends, it can be called again."""
     if not file.exists():
         save(file, {"password": secrets.token_urlsafe()})  # before the homeserver knows it
@@ -38,15 +38,18 @@ def register(homeserver: Homeserver, file: Path, token: str, running: list[Inter
         "m.login.terms": handlers.terms(lambda policies: True),  # the person has agreed beforehand
     }
 
-    def answer(stage: Stage) -> Mapping[str, Any] | None:
-        # Before the token is sent: a session that is lost holds one use of it until it expires.
-        save(file, {**account, "auth": auth.get_resume_state()})
-        return answers[stage.type](stage)
+    def keep(state: ResumeState) -> None:
+        # Before each request: a session that is lost holds one use of the token until it expires.
+        save(file, {**account, "auth": state})
+
+    def tell(wait: Wait | None) -> None:
+        seconds = wait and wait.seconds_left
+        show("" if seconds is None else f"{file.stem} has to wait {seconds:.0f} s")
 
     # A device that logs in again takes the place of itself, so that each account has one whatever happens.
     body: dict[str, Any] = {"password": account["password"], "device_id": "FLEET"}
     request = homeserver.register(file.stem, **body)
-    auth = InteractiveAuth(request, dict.fromkeys(answers, answer), retry=PATIENT, **state)
+    auth = InteractiveAuth(request, answers, retry=PATIENT, state_changed=keep, wait_changed=tell, **state)
     running.append(auth)
     try:
         made: Mapping[str, Any] = auth.attempt_auth()
@@ -68,7 +71,7 @@ def register_all(base_url: str, token: str, options: argparse.Namespace, folder:
     files = [folder / f"{folder.name}{number:03}.json" for number in range(1, options.accounts + 1)]
     running: list[InteractiveAuth[Any]] = []
     with Homeserver(base_url) as homeserver:
-        in_threads(lambda file: register(homeserver, file, token, running), files, options.threads, running)
+        in_threads(lambda file, show: register(homeserver, file, token, running, show), files, options.threads, running)
     return f"{len(files)} accounts are registered"
 
 

@@ -13,14 +13,13 @@ import json
 import secrets
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from _common import arguments, ask, play, run, save, say, throwaway
 from throwaway_synapse import TOKEN
 
-from interactive_auth import Homeserver, InteractiveAuth, Stage, StartAuthStage, console, handlers
+from interactive_auth import Homeserver, ResumeState, console, handlers
 
 
 def begin() -> dict[str, Any]:
@@ -35,12 +34,8 @@ def on_homeserver(options: argparse.Namespace) -> str:
     saved = json.loads(file.read_text()) if file.exists() else begin()
     say(f"Signing up {saved['username']}")
 
-    def keep(callback: StartAuthStage) -> StartAuthStage:
-        def keeping(stage: Stage) -> Mapping[str, Any] | None:
-            save(file, {**saved, "auth": auth.get_resume_state()})  # before anything that may take a while
-            return callback(stage)
-
-        return keeping
+    def keep(state: ResumeState) -> None:  # before each request, and whenever it has changed
+        save(file, {**saved, "auth": state})
 
     with Homeserver(options.homeserver) as homeserver:
         stages = console.handlers(homeserver) | {
@@ -48,10 +43,7 @@ def on_homeserver(options: argparse.Namespace) -> str:
             "m.login.email.identity": handlers.email(lambda: say("Waiting for you to open the link in the mail")),
         }
         request = homeserver.register(saved["username"], saved["password"], inhibit_login=True)
-        mail = request.request_email_token
-        kept = {name: keep(callback) for name, callback in stages.items()}
-        auth = InteractiveAuth(request, kept, request_email_token=mail, **saved["auth"])
-        account = auth.attempt_auth()
+        account = request.authenticate(stages, state_changed=keep, **saved["auth"])
     file.unlink(missing_ok=True)
     return account["user_id"]
 

@@ -101,6 +101,9 @@ class _Handlers(dict[str, StartAuthStage]):
         super().__init__(callbacks)
         self.wait_changed = _Line()
 
+    def __or__(self, other: Any, /) -> Any:
+        return _Handlers({**self, **other})  # a dict's own would give a plain dict, whose waits nobody is told of
+
 
 class _Person:
     """The person at the screen."""

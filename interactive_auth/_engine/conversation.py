@@ -90,6 +90,12 @@ class Conversation(Generic[T]):
         # Replaced as a whole, since other threads may look at it.
         self._sent: tuple[object, ...] = ()
 
+    def begin(self) -> None:
+        """Note that an attempt has begun: a ``UIARequest`` is not a forgotten one then, though nothing may be sent."""
+        request: Any = self._do_request
+        if hasattr(request, "_unsent"):
+            request._unsent = False
+
     # What came of it
 
     def has_succeeded(self) -> bool:
@@ -333,10 +339,13 @@ class Conversation(Generic[T]):
 
     def restore(self, progress: Mapping[str, Any]) -> None:
         """Take over the ``progress`` of a saved state; unknown and wrong parts count as nothing."""
-        self.resumed = self.session.id is not None
         self.session.restore(progress)
-        for stage, threepid in self.threepids.items():
-            threepid.restore(progress.get(str(stage)))
+        corrected = [stage for stage, each in self.threepids.items() if each.restore(progress.get(str(stage)))]
+        if not self.session.completed.keys().isdisjoint(corrected):
+            # A session keeps what was validated in it, and so would the account.
+            _log.info("another address takes another session")
+            self.start_over()
+        self.resumed = self.session.id is not None
         once = progress.get("once")
         for stage, marks in once.items() if isinstance(once, Mapping) else ():
             if isinstance(stage, str) and isinstance(marks, list):

@@ -67,6 +67,7 @@ class Attempt(Generic[T]):
         """Drive the request to its success, or raise what ends the attempt."""
         if self._conversation.has_succeeded():
             return  # Ctrl-C or a busy_changed that raised came between the server's answer and the caller
+        self._conversation.begin()
         try:
             self._go_on()
         finally:

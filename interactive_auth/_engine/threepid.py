@@ -71,17 +71,22 @@ class Threepid:
             "submit_url": self.submit_url,
         }
 
-    def restore(self, saved: object) -> None:
-        """Take over what ``save`` returned; whatever is not of its form counts as nothing."""
+    def restore(self, saved: object) -> bool:
+        """Take over what ``save`` returned; whatever is not of its form counts as nothing.
+
+        Returns:
+            Whether it is of another address than the one given now, so that nothing of it is taken.
+        """
         if not isinstance(saved, Mapping):
-            return
+            return False
         if self.address is not None and saved.get("address") not in (None, [], list(self.address)):
             self.use(None)  # it is the sid of the address that was given then
-            return
+            return True
         attempts = saved.get("send_attempt")
         if isinstance(attempts, int) and not isinstance(attempts, bool) and attempts > 0:
             self.send_attempt = attempts
         self.submit_url = web_url(saved.get("submit_url"))
+        return False
 
     def auth(self, client_secret: str) -> dict[str, Any]:
         """Return the auth dict that asks whether the validation is done.

@@ -36,7 +36,6 @@ def main(base_url: str, username: str, address: str) -> None:
             request,
             start_auth_stage,
             inputs={"email_address": address},
-            request_email_token=request.request_email_token,
             poll_interval=60.0,
         )
         try:

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from support.accounts import Connect, Person, by_mail, give_address, owner_of_address
+from support.accounts import Connect, Person, give_address, owner_of_address
 from support.threads import Threads
 from throwaway_services import MailServer
 from throwaway_synapse import Synapse
@@ -47,7 +47,7 @@ def test_another_thread_can_have_it_polled_at_once(
 ) -> None:
     """poll() from another thread finishes an attempt that would poll in a minute only."""
     request, waiter = homeserver.register(new.name, "secret"), Waiter()
-    auth = InteractiveAuth(request, waiter, **by_mail(request, new.address), poll_interval=60.0)
+    auth = InteractiveAuth(request, waiter, inputs={"email_address": new.address}, poll_interval=60.0)
 
     outcome = threads.start(auth.attempt_auth)
     waiter.await_call()
@@ -63,7 +63,7 @@ def test_cancel_ends_the_wait_and_another_attempt_goes_on(
 ) -> None:
     """cancel() ends the wait at once; a second attempt finishes the same session with the mail sent before."""
     request, waiter = homeserver.register(new.name, "secret"), Waiter()
-    auth = InteractiveAuth(request, waiter, **by_mail(request, new.address), poll_interval=60.0)
+    auth = InteractiveAuth(request, waiter, inputs={"email_address": new.address}, poll_interval=60.0)
     outcome = threads.start(auth.attempt_auth)
     waiter.await_call()
     session = auth.get_session_id()
@@ -95,7 +95,7 @@ def test_a_link_that_nobody_opens_is_a_timeout_and_a_new_mail_goes_on(
     """After AuthTimeoutError, request_email_token() sends a second mail, and its link finishes the session."""
     request = homeserver.register(new.name, "secret")
     auth = InteractiveAuth(
-        request, lambda stage: None, **by_mail(request, new.address), poll_interval=0.05, poll_timeout=0.2
+        request, lambda stage: None, inputs={"email_address": new.address}, poll_interval=0.05, poll_timeout=0.2
     )
 
     with pytest.raises(AuthTimeoutError) as failed:

@@ -194,7 +194,8 @@ def test_a_name_that_is_taken_is_one_line(run_example: Run, token_and_terms_serv
     )
 
     assert ended.returncode == 1
-    assert said(ended) == "register.py: 400 M_USER_IN_USE: User ID already taken."
+    sent = f"POST {token_and_terms_server.base_url}/_matrix/client/v3/register"
+    assert said(ended) == f"register.py: 400 M_USER_IN_USE: User ID already taken. ({sent})"
 
 
 def test_an_unreachable_server_is_one_line(run_example: Run, closed_url: str) -> None:

@@ -67,7 +67,6 @@ def test_an_opened_link_is_not_enough(account: Account, address: str, anonymous:
         request,
         {"m.login.email.identity": handlers.email(told.append)},
         inputs={"email_address": address},
-        request_email_token=request.request_email_token,
         poll_interval=0.1,
         poll_timeout=0.35,
     )
@@ -119,7 +118,6 @@ def test_a_mail_that_is_sent_again(account: Account, address: str, anonymous: Ho
         request,
         {"m.login.email.identity": handlers.email(notify)},
         inputs={"email_address": address},
-        request_email_token=request.request_email_token,
         poll_interval=0.1,
         poll_timeout=20.0,
     )

@@ -114,8 +114,6 @@ def test_sending_again(server: UIAServer, homeserver: Homeserver) -> None:
         request,
         {},
         client_secret=SECRET,
-        request_email_token=request.request_email_token,
-        request_msisdn_token=request.request_msisdn_token,
         inputs={"email_address": "alice@example.org", "phone_country": "GB", "phone_number": "07700900001"},
     )
 

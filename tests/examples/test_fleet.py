@@ -109,7 +109,8 @@ def test_a_name_that_somebody_has(run_example: Run, synapse: Synapse, fleet: Pat
     ended = run_example(*arguments(synapse, fleet, 3), lines=(token, "y"))
 
     assert ended.returncode == 1
-    assert ended.stdout.endswith(f"[y/N] {fleet.name}002: 400 M_USER_IN_USE: User ID already taken.\n")
+    sent = f"POST {synapse.base_url}/_matrix/client/v3/register"
+    assert ended.stdout.endswith(f"[y/N] {fleet.name}002: 400 M_USER_IN_USE: User ID already taken. ({sent})\n")
     assert ended.stderr.splitlines()[-1] == "register_fleet.py: 1 of 3 failed; run it again to try these again"
     assert on_server(synapse, fleet) == expected(synapse, fleet, 3)
     assert uses_of(synapse, token) == (2, 0)
@@ -130,7 +131,7 @@ def test_a_token_that_is_used_up(run_example: Run, synapse: Synapse, fleet: Path
 
 
 def test_ctrl_c_while_the_homeserver_makes_it_wait(start_example: Start, fleet: Path) -> None:
-    """It does not wait for the hour that it was told to; the passwords that the homeserver may know are kept."""
+    """It says who has to wait, and does not wait for the hour; the passwords that the homeserver may know are kept."""
     limit = {"errcode": "M_LIMIT_EXCEEDED", "error": "Slow down", "retry_after_ms": 3_000_000}
     with serve(lambda sent: Reply(429, limit)) as wire:
         options = ("--homeserver", wire.base_url, "--folder", str(fleet), "--threads", "2")
@@ -143,6 +144,7 @@ def test_ctrl_c_while_the_homeserver_makes_it_wait(start_example: Start, fleet: 
 
     assert program.returncode == 130
     assert errors.splitlines()[-1] == "register_fleet.py: interrupted"
+    assert f"{fleet.name}001 has to wait 3000 s" in errors
     assert len(wire.sent) == 2
     sent = {(request.body["username"], request.body["password"]) for request in wire.sent}
     assert {(file.stem, read(file)["password"]) for file in fleet.iterdir()} == sent

@@ -229,4 +229,6 @@ def test_a_wrong_password_is_one_line(in_terminal: Open, account: Account) -> No
     terminal.answer("Password: ", "a wrong guess")
 
     assert terminal.wait_for_end() == 1
-    assert terminal.shown.splitlines()[-1] == "deactivate.py: 403 M_FORBIDDEN: Invalid username or password"
+    sent = f"POST {account.synapse.base_url}/_matrix/client/v3/login"
+    said = f"deactivate.py: 403 M_FORBIDDEN: Invalid username or password ({sent})"
+    assert terminal.shown.splitlines()[-1] == said

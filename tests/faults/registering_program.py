@@ -1,4 +1,4 @@
-"""A program that registers and saves its state after every change, so that it can be killed anywhere: test_crash.py.
+"""A program that registers and keeps its state where ``state_changed`` gives it, to be killed anywhere: test_crash.py.
 
 It goes on from the state that it finds. Its one argument is JSON: ``base_url``, ``username``, ``token`` (for the
 registration), ``address`` (of email), ``folder``, ``kill_at``: the number of the point at which it kills itself, 0
@@ -21,7 +21,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from interactive_auth import Homeserver, InteractiveAuth, Stage
+from interactive_auth import Homeserver, InteractiveAuth, Stage, handlers
 
 EMAIL = "m.login.email.identity"
 
@@ -35,7 +35,10 @@ class Program:
         self._log = os.open(self._folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._passed = 0
         self._doing = "start"
-        self.auth: InteractiveAuth[Any]
+        self.answers = {
+            "m.login.registration_token": handlers.registration_token(settings["token"]),
+            "m.login.terms": handlers.terms(lambda policies: True),
+        }
 
     def note(self, **fields: object) -> None:
         """Write a line of the log, at once."""
@@ -57,14 +60,13 @@ class Program:
         os.replace(draft, self._folder / name)
         self.point(f"after the {name} is in place")
 
-    def save(self) -> None:
+    def save(self, state: Mapping[str, Any]) -> None:
         """Save the state."""
-        self.write("state", self.auth.get_resume_state())
+        self.write("state", state)
 
     def send(self, request: Callable[..., Any], auth: Mapping[str, Any] | None) -> Any:
         """Send the request that is to be authenticated."""
         named = dict(auth or {})
-        self.save()
         self.note(asked=named.get("type"), session=named.get("session"))
         self._doing = f"register with {named.get('type')}"
         try:
@@ -74,22 +76,15 @@ class Program:
 
     def request_mail(self, request: Callable[..., Any], *arguments: Any) -> Any:
         """Have the mail sent."""
-        self.save()
         self._doing = "mail"
         try:
             return request(*arguments)
         finally:
             self.point("after the answer")
 
-    def busy_changed(self, busy: bool) -> None:
-        """Save what an answer has changed."""
-        if not busy:
-            self.save()
-
     def start_auth_stage(self, stage: Stage) -> Mapping[str, Any] | None:
         """Do a stage; the mail's link is opened by somebody else."""
         self._doing = f"callback for {stage.type}"
-        self.save()
         if stage.type == self._settings["wait_in"]:
             self.note(waiting=stage.type)
             while not (self._folder / "go").exists():
@@ -97,8 +92,7 @@ class Program:
         if stage.type == EMAIL:
             self.note(polling=True)
             return None
-        token = {"token": self._settings["token"]} if stage.type == "m.login.registration_token" else {}
-        return {"type": stage.type, **token}
+        return self.answers[stage.type](stage)
 
     def trace_bytes(self) -> None:
         """Make a point of each moment before and after bytes go out."""
@@ -120,18 +114,18 @@ class Program:
             state: dict[str, Any] = {"inputs": {"email_address": settings["address"]}}
             if (self._folder / "state").exists():
                 state = json.loads((self._folder / "state").read_text())
-            self.auth = InteractiveAuth(
+            auth = InteractiveAuth(
                 partial(self.send, request),
                 self.start_auth_stage,
                 request_email_token=partial(self.request_mail, request.request_email_token),
-                busy_changed=self.busy_changed,
+                state_changed=self.save,
                 poll_interval=0.1,
                 poll_timeout=30.0,
                 **state,
             )
             self.note(started=os.getpid())
             self.trace_bytes()
-            self.write("account", self.auth.attempt_auth())
+            self.write("account", auth.attempt_auth())
 
 
 if __name__ == "__main__":

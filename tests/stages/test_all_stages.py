@@ -137,8 +137,6 @@ def test_stage_without_a_callback_is_noticed_before_anybody_is_asked(
         request,
         watched(right_answers),
         inputs=inputs,
-        request_email_token=request.request_email_token,
-        request_msisdn_token=request.request_msisdn_token,
     )
 
     with pytest.raises(NoAuthFlowFoundError, match=r"m\.login\.terms"):

@@ -171,8 +171,9 @@ def test_page_in_this_machine_s_browser(
     server = OneStage(stage)
 
     def be_done(url: str) -> None:
-        site = urlsplit(url)
-        web.post(url, headers={"Origin": f"{site.scheme}://{site.netloc}"}, timeout=30).raise_for_status()
+        page = web.get(url, timeout=30)
+        site = urlsplit(page.url)
+        web.post(page.url, headers={"Origin": f"{site.scheme}://{site.netloc}"}, timeout=30).raise_for_status()
 
     monkeypatch.setattr("webbrowser.open", be_done)
     asked = answer()

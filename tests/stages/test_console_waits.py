@@ -199,6 +199,18 @@ def test_without_a_timeout(
     assert said == [f"single sign-on, {so_far} s so far: waiting for the page to be done" for so_far in (0, 1)]
 
 
+def test_beside_callbacks_of_a_programs_own(
+    server: ScriptedServer, homeserver: Homeserver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A program that puts a callback of its own in the place of a ready-made one has its waits shown all the same."""
+    server.will(challenge([AuthType.SSO]), challenge([AuthType.SSO]), "done")
+    stages = console.handlers(homeserver) | {"m.login.sso": lambda stage: None}
+
+    assert InteractiveAuth(server, stages, poll_interval=0.1).attempt_auth() == "done"
+
+    assert updates(capsys.readouterr().out) == ["single sign-on, 300 s left: waiting for the page to be done"]
+
+
 def test_before_another_try(
     server: ScriptedServer, homeserver: Homeserver, answer: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:

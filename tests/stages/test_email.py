@@ -158,8 +158,7 @@ def test_link_opened_too_late_is_found_by_another_process(
 ) -> None:
     """After a timeout the saved state goes on with the same mail: its link makes the account, and none is sent anew."""
     request = connect(email_server.base_url).register(new.name, new.password)
-    options: Any = {"request_email_token": request.request_email_token, **WAITING}
-    impatient: Any = {**options, "inputs": {"email_address": new.address}, "poll_timeout": 0.15}
+    impatient: Any = {**WAITING, "inputs": {"email_address": new.address}, "poll_timeout": 0}
     first = InteractiveAuth(request, {EMAIL: handlers.email()}, **impatient)
     with pytest.raises(AuthTimeoutError) as caught:
         first.attempt_auth()
@@ -167,7 +166,7 @@ def test_link_opened_too_late_is_found_by_another_process(
     open_link()
 
     account = InteractiveAuth(
-        request, watched({EMAIL: handlers.email()}), **options, **json.loads(saved)
+        request, watched({EMAIL: handlers.email()}), **WAITING, **json.loads(saved)
     ).attempt_auth()
 
     assert isinstance(caught.value.__cause__, MatrixError)

@@ -19,6 +19,7 @@ class Page(HTMLParser):
     """A page that was loaded.
 
     Attributes:
+        url: where it is, after what has led there.
         title: its title.
         method: how its form is sent.
         action: where its form is sent, None if there is no form.
@@ -33,7 +34,7 @@ class Page(HTMLParser):
         self.action: str | None = None
         self.fields: dict[str, str] = {}
         self.links: list[str] = []
-        self._url = url
+        self.url = url
         self._open: list[str] = []
         self.feed(text)
         self.close()
@@ -42,11 +43,11 @@ class Page(HTMLParser):
         """Note forms and their fields."""
         given = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self.method, self.action = given["method"], urljoin(self._url, given["action"])
+            self.method, self.action = given["method"], urljoin(self.url, given["action"])
         elif tag == "input" and "name" in given:
             self.fields[given["name"]] = given.get("value", "")
         elif tag == "a":
-            self.links.append(urljoin(self._url, given["href"]))
+            self.links.append(urljoin(self.url, given["href"]))
         elif tag == "title" or given.get("class") == "error":
             self._open.append(tag)
 
@@ -195,12 +196,13 @@ def test_console_sends_the_person_to_the_captchas_page(
 
     def solve(url: str) -> None:
         browser.open(url)
+        own = browser.page.url
         visited.extend(browser.page.links)
         browser.open(visited[0])
         browser.submit(g_recaptcha_response=captcha_response)
         # What the page's script does at the word of the homeserver's page.
-        origin = "http://" + urlsplit(url).netloc
-        web.post(url, headers={"Origin": origin}, timeout=30).raise_for_status()
+        origin = "http://" + urlsplit(own).netloc
+        web.post(own, headers={"Origin": origin}, timeout=30).raise_for_status()
 
     monkeypatch.setattr("webbrowser.open", solve)
     callbacks = console.handlers(homeserver, open_browser=True)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import requests
 from support.accounts import WAITING, Connect, Person, Watched, addresses_of, exists, give_address, owner
-from throwaway_services import SmsGateway
-from throwaway_synapse import Synapse
+from throwaway_services import MailServer, SmsGateway
+from throwaway_synapse import Synapse, throwaway_synapse
 
-from interactive_auth import InteractiveAuth, MatrixError, Stage, StageFailedError, handlers
+from interactive_auth import AuthDeferredError, InteractiveAuth, MatrixError, Stage, StageFailedError, handlers
 
-MSISDN = "m.login.msisdn"
+EMAIL, MSISDN = "m.login.email.identity", "m.login.msisdn"
 
 
 @pytest.fixture
@@ -94,7 +95,6 @@ def test_sms_is_sent_again_with_a_code_of_its_own(
         request,
         {MSISDN: handlers.msisdn(get_code, homeserver)},
         inputs=inputs,
-        request_msisdn_token=request.request_msisdn_token,
         max_attempts=1,
         **WAITING,
     )
@@ -121,7 +121,7 @@ def test_number_validated_elsewhere_is_found_by_polling(
 
     def follow_link(stage: Stage) -> None:
         body = {"sid": stage.msisdn_sid, "client_secret": stage.client_secret, "token": texts.wait(new.international)}
-        web.post(stage.params["submit_url"], json=body, timeout=30).raise_for_status()
+        web.post(stage.submit_url or "", json=body, timeout=30).raise_for_status()
 
     callbacks = {MSISDN: handlers.msisdn(follow_link, homeserver)}
 
@@ -129,6 +129,43 @@ def test_number_validated_elsewhere_is_found_by_polling(
 
     assert owner(phone_server, account) == new.user_id
     assert [(stage.attempt, stage.error) for stage in watched.seen] == [(1, None)]
+
+
+def test_code_is_typed_on_a_later_page(
+    phone_server: Synapse, connect: Connect, texts: SmsGateway, inputs: Any, new: Person
+) -> None:
+    """The saved state knows where codes are posted, and why the last one was refused; one SMS and one session do."""
+    homeserver = connect(phone_server.base_url)
+    states: list[Any] = [{"inputs": inputs}]
+    shown: list[tuple[int, str | None]] = []
+
+    def page(*typed: str) -> InteractiveAuth[Any]:
+        left = list(typed)
+
+        def get_code(stage: Stage) -> str:
+            shown.append((stage.attempt, stage.error and stage.error.error))
+            if not left:
+                raise AuthDeferredError(stage.type)
+            return left.pop()
+
+        return InteractiveAuth(
+            homeserver.register(new.name, new.password),
+            {MSISDN: handlers.msisdn(get_code, homeserver)},
+            state_changed=lambda state: states.append(json.loads(json.dumps(state))),
+            **states[-1],
+        )
+
+    for typed in ([], ["no-such-code"], []):
+        with pytest.raises(AuthDeferredError):
+            page(*typed).attempt_auth()
+    account = page(texts.wait(new.international)).attempt_auth()
+
+    assert owner(phone_server, account) == new.user_id
+    assert addresses_of(phone_server, new.user_id) == {("msisdn", new.international)}
+    words = "Unable to get validated threepid"
+    assert shown == [(1, None), (1, None), (2, words), (2, words), (2, words)]
+    assert texts.count(new.international) == 1
+    assert len({state["session_id"] for state in states[1:]} - {None}) == 1
 
 
 def test_number_in_use_fails_before_anybody_is_asked(
@@ -147,3 +184,46 @@ def test_number_in_use_fails_before_anybody_is_asked(
     assert (caught.value.http_status, caught.value.errcode) == (400, "M_THREEPID_IN_USE")
     assert called == []
     assert texts.count(new.international) == 0
+
+
+@pytest.fixture(scope="module")
+def both_server(texts: SmsGateway, mails: MailServer) -> Iterator[Synapse]:
+    """Run a homeserver that demands a phone number and an email address."""
+    required = {"enable_registration": True, "registrations_require_3pid": ["msisdn", "email"]}
+    with throwaway_synapse(required, texts.config(), mails.config()) as running:
+        yield running
+
+
+def test_number_is_corrected_after_it_was_validated(
+    both_server: Synapse,
+    connect: Connect,
+    texts: SmsGateway,
+    mails: MailServer,
+    open_link: Callable[..., None],
+    inputs: Any,
+    new: Person,
+) -> None:
+    """A session keeps what it has validated, so the other number takes a new one; the mail serves there, too."""
+    homeserver, other = connect(both_server.base_url), Person()
+    request = homeserver.register(new.name, new.password)
+
+    def later(stage: Stage) -> None:
+        raise AuthDeferredError(stage.type)
+
+    read_first = handlers.msisdn(lambda: texts.wait(new.international), homeserver)
+    inputs = {**inputs, "email_address": new.address}
+    first = InteractiveAuth(request, {MSISDN: read_first, EMAIL: later}, inputs=inputs, **WAITING)
+    with pytest.raises(AuthDeferredError):
+        first.attempt_auth()
+    state: Any = first.get_resume_state()
+    state["inputs"]["phone_number"] = other.number
+    open_link()
+
+    read_other = handlers.msisdn(lambda: texts.wait(other.international), homeserver)
+    second = InteractiveAuth(request, {MSISDN: read_other, EMAIL: handlers.email()}, **state, **WAITING)
+    account = second.attempt_auth()
+
+    assert owner(both_server, account) == new.user_id
+    assert addresses_of(both_server, new.user_id) == {("email", new.address), ("msisdn", other.international)}
+    assert second.get_session_id() != first.get_session_id()
+    assert (texts.count(new.international), texts.count(other.international), mails.count(new.address)) == (1, 1, 1)

@@ -119,7 +119,7 @@ def new_account(synapse: Synapse, person: Person | None = None) -> Iterator[Acco
 
 
 def by_mail(request: UIARequest[Any], address: str) -> Any:
-    """Return the options of an attempt that has the request's own mail sent to an address."""
+    """Return the options of an attempt whose ``do_request`` hides the request: an address, and the request's mail."""
     return {"inputs": {"email_address": address}, "request_email_token": request.request_email_token}
 
 
