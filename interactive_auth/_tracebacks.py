@@ -10,10 +10,10 @@ import os
 from collections.abc import Callable
 from functools import wraps
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
-P = ParamSpec("P")
-T = TypeVar("T")
+#: The type of a function, which keeps its name, its arguments and its result.
+F = TypeVar("F", bound=Callable[..., Any])
 
 #: Where the library's own code is.
 _HOME = os.path.dirname(__file__) + os.sep
@@ -28,18 +28,18 @@ def forget_frames(error: BaseException) -> None:
         found += [e for e in related if e is not None and not any(e is known for known in found)]
 
 
-def without_frames(function: Callable[P, T]) -> Callable[P, T]:
+def without_frames(function: F) -> F:
     """Decorate a public function: what it raises has no frame of the library's (``forget_frames``)."""
 
     @wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+    def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except BaseException as error:
             forget_frames(error)
             raise
 
-    return call
+    return cast("F", call)
 
 
 def _foreign(traceback: TracebackType | None) -> TracebackType | None:
