@@ -263,7 +263,11 @@ class StageFailedError(InteractiveAuthError):
             text += f"; the server said {error}"
             if error.errcode is None and error.error is None:
                 text += " and gave no reason, so do_request may not be sending auth"
-        super().__init__(f"{text}. Try again with another answer: attempt_auth() goes on in the same session.")
+        text = text.removesuffix(".")  # some servers end their words with one
+        super().__init__(
+            f"{text}. Try again with another answer: request.authenticate() begins anew, an InteractiveAuth's "
+            "attempt_auth() goes on in the same session."
+        )
         self.stage = stage
         self.attempts = attempts
 
@@ -290,7 +294,7 @@ class AuthTimeoutError(InteractiveAuthError, TimeoutError):
         reason = f"; {why}" if why else ""
         super().__init__(
             f"{printable(stage, 100)} was not completed within {seconds:g} seconds{said}{reason}. "
-            "attempt_auth() goes on waiting in the same session; poll_timeout says for how long."
+            "An InteractiveAuth's attempt_auth() goes on waiting in the same session; poll_timeout says for how long."
         )
         self.stage = stage
 

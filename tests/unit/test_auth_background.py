@@ -238,6 +238,23 @@ def test_a_busy_callbacks_exception(new_auth: NewAuth, server: ScriptedServer) -
     assert server.sent == []
 
 
+@pytest.mark.parametrize("error", [KeyError("busy"), KeyboardInterrupt()], ids=repr)
+def test_busy_ends_where_its_beginning_failed(
+    new_auth: NewAuth, server: ScriptedServer, busy: list[bool], error: BaseException
+) -> None:
+    """False follows True even if that has failed, so that a spinner that was started is stopped."""
+
+    def note(value: bool) -> None:
+        busy.append(value)
+        if value:
+            raise error
+
+    with pytest.raises(type(error)):
+        new_auth(busy_changed=note).attempt_auth()
+
+    assert (busy, server.sent) == ([True, False], [])
+
+
 def test_a_long_name_is_logged_in_part(
     new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:

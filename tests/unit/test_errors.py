@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from interactive_auth import (
     AuthCancelledError,
+    AuthDeferredError,
     AuthTimeoutError,
     HomeserverConnectionError,
     InteractiveAuthError,
@@ -26,6 +28,7 @@ ALL_ERRORS = [
     StageFailedError("m.login.password", 3, MatrixError(401, {"errcode": "M_FORBIDDEN"})),
     AuthTimeoutError("m.login.sso", 300.0, MatrixError(401, {})),
     AuthCancelledError("cancelled"),
+    AuthDeferredError("m.login.terms"),
     ServerProtocolError("broken"),
     HomeserverConnectionError("not reached"),
 ]
@@ -310,3 +313,65 @@ def test_a_stage_name_is_made_printable(error: InteractiveAuthError) -> None:
     assert str(error).startswith(r"a\x1bb")
     assert "\x1b" not in str(error)
     assert len(str(error)) < 500
+
+
+# What those keep of an error that keep nothing else
+
+
+@pytest.mark.parametrize(
+    ("error", "args"),
+    [
+        (MatrixError(403, {"errcode": "M_FORBIDDEN", "error": "No"}), (403, {"errcode": "M_FORBIDDEN", "error": "No"})),
+        (MatrixError(502, {}), (502, {})),
+        (MatrixError(400, {"errcode": 5, "error": None, "flows": [], "session": "the-session"}), (400, {})),
+    ],
+    ids=["both", "neither", "of wrong types"],
+)
+def test_args_of_a_matrix_error(error: MatrixError, args: tuple[Any, ...]) -> None:
+    """They are plain and short, and make the same error again."""
+    assert error.args == args
+    assert json.loads(json.dumps(error.args)) == list(args)
+    again = MatrixError(*error.args)
+    assert (again.http_status, again.errcode, again.error) == (error.http_status, error.errcode, error.error)
+
+
+def test_args_are_short_and_without_secrets() -> None:
+    """A server's words are cut, shown in a form that can be printed, and quote nothing that was sent."""
+    error = MatrixError(400, {"errcode": "M_\x1b", "error": "the-secret and " + "x" * 10_000})
+    error._conceal("the-secret")
+
+    status, words = error.args
+
+    assert status == 400
+    assert words["errcode"] == "M_\\x1b"
+    assert words["error"].startswith("[hidden] and xxx")
+    assert len(words["error"]) < 400
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StageFailedError("m.login.password", 3, MatrixError(401, {"errcode": "M_FORBIDDEN"})),
+        AuthTimeoutError("m.login.sso", 3.0, MatrixError(401, {})),
+        NoAuthFlowFoundError("none fits", ["a"], [{"stages": ["b"]}]),
+        AuthCancelledError("cancelled"),
+        AuthDeferredError("m.login.terms"),
+        ServerProtocolError("broken"),
+        HomeserverConnectionError("no answer"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_args_of_the_others(error: Exception) -> None:
+    """They are the message, which has no secret, and survive a pickle."""
+    assert error.args == (str(error),)
+    assert pickle.loads(pickle.dumps(error)).args == error.args
+
+
+def test_what_fits_both_ways_to_authenticate() -> None:
+    """The advice of a failed stage is of use to whoever called attempt_auth() or authenticate()."""
+    error = StageFailedError("m.login.password", 1, MatrixError(401, {"error": "Wrong."}))
+
+    assert str(error) == (
+        "m.login.password was rejected once; the server said 401: Wrong. Try again with another answer: "
+        "request.authenticate() begins anew, an InteractiveAuth's attempt_auth() goes on in the same session."
+    )
