@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ._checks import check_function, check_required_text, type_error
-from ._engine.context import asking, is_first_time, is_made_by_hand, refreshed
+from ._engine.context import asking, is_first_time, is_made_by_hand, knows_address, refreshed
 from ._errors import AuthCancelledError, MatrixError, StageFailedError
 from ._types import AuthType, Stage
 
@@ -96,9 +96,16 @@ def request_token_asking(
     read: Callable[[Any], tuple[str, ...]],
 ) -> Stage:
     """Ask for an address and have the token sent there, again if the server refuses the address."""
-    if ask is None:
-        raise RuntimeError(f"{kind} needs the address among the inputs, or a callable to ask for it")
+    if ask is None and (is_made_by_hand(stage) or not knows_address(stage, kind)):
+        keys, argument = ("email_address", "ask_address")
+        if kind is AuthType.MSISDN:
+            keys, argument = ("phone_country and phone_number", "ask_number")
+        raise RuntimeError(f"{kind} needs the address among the inputs ({keys}), or {argument}, a callable that asks")
     auth = asking(stage)
+    if ask is None:
+        # It was not requested for want of a token request, which is told here.
+        auth.request_email_token() if kind is AuthType.EMAIL else auth.request_msisdn_token()
+        return refreshed(stage, kind)
     fitted, asked = fit(ask, 1), stage
     for refused in range(1, _TRIES + 1):
         address = _ask_address(kind, partial(fitted, asked), read)

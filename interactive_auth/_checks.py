@@ -73,7 +73,10 @@ def check_function(name: str, value: object, *, optional: bool = False, expected
     flags = getattr(code, "co_flags", 0)
     called = type(value).__call__
     if flags & inspect.CO_COROUTINE if code is not None else any(map(inspect.iscoroutinefunction, (value, called))):
-        raise TypeError(f"{name} must be an ordinary function: a coroutine function does nothing when it is called")
+        raise TypeError(
+            f"{name} must be an ordinary function: a coroutine function does nothing when it is called, "
+            "but interactive_auth.bots.from_coroutine makes one of it"
+        )
 
 
 def check_country(name: str, value: object) -> str:

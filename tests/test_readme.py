@@ -17,7 +17,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from throwaway_synapse import TOKEN, Synapse, throwaway_synapse
 
-from interactive_auth.testing import homeservers
+from interactive_auth.testing import UIAServer, homeservers
 
 README = Path(__file__).parents[1] / "README.rst"
 ADDRESS = "https://matrix.example.org"
@@ -226,18 +226,24 @@ def test_the_console_registers(
     assert "Step 1 of 2: registration token" in capsys.readouterr().out
 
 
-def test_a_step_at_a_time(
-    answered: Synapse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Each call does what it can, with nothing but what the one before has saved; a wrong answer's words come along."""
+def test_a_step_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call does what it can, with nothing but what the one before has saved: one session, one mail, one account."""
     monkeypatch.chdir(tmp_path)
-    pages: list[dict[str, Any]] = [{}, {"m.login.registration_token": {"token": "a-token"}}]
+    token, email = "m.login.registration_token", "m.login.email.identity"
+    with UIAServer([[token, email]], {token: "a-token"}) as server:
 
-    outcomes = [run("Going on elsewhere", {'"alice"': '"steps"'})["step"](page) for page in pages]
+        def step(page: dict[str, Any]) -> Any:
+            return run("Going on elsewhere", {ADDRESS: server.base_url})["step"](page)
 
-    assert outcomes[0] == "not yet: m.login.registration_token"
-    assert outcomes[1]["user_id"] == f"@steps:{answered.server_name}"
-    assert answered.admin("GET", f"/_synapse/admin/v2/users/@steps:{answered.server_name}")["name"]
+        assert step({}) == f"not yet: {token}"
+        assert step({token: {"token": "a-token"}}).startswith(f"not yet: {email} was not completed")
+        server.complete(email)
+        account = step({})
+
+        assert account["user_id"] == "@alice:example.org"
+        assert [message.address for message in server.messages] == ["alice@example.org"]
+        assert {auth["session"] for auth in server.auths if auth} == set(server.sessions)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_test_that_is_named_exists() -> None:

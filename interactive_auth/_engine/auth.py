@@ -235,7 +235,7 @@ class InteractiveAuth(Generic[T_co]):
             ValueError: it has no ``type``, and more than a ``session``.
             RuntimeError: no attempt is running, or the dict submitted before is still unsent.
         """
-        answer = check_answer(auth_data, self._conversation.stage, lambda: "auth_data")
+        answer = check_answer(auth_data, self._conversation.stage, lambda: "auth_data", returned=False)
         self._handover.submit(Submission(answer, bool(background)))
 
     def poll(self) -> None:

@@ -27,6 +27,8 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     AuthType.REGISTRATION_TOKEN: ("token",),
     AuthType.UNSTABLE_REGISTRATION_TOKEN: ("token",),
 }
+#: The stages that are hardly ever completed but by an answer.
+ANSWERED = frozenset(_FIELDS) - {AuthType.EMAIL, AuthType.MSISDN}
 
 
 def ask(auth: InteractiveAuth[Any], stage: str, callback: StartAuthStage) -> Mapping[str, Any] | None:
@@ -66,20 +68,23 @@ def ask(auth: InteractiveAuth[Any], stage: str, callback: StartAuthStage) -> Map
             conversation.save_state()
 
 
-def check_answer(answer: object, stage: str | None, source: Callable[[], str]) -> dict[str, Any]:
+def check_answer(
+    answer: object, stage: str | None, source: Callable[[], str], *, returned: bool = True
+) -> dict[str, Any]:
     """Return a copy of what is to be submitted for a stage.
 
     Args:
         answer: what a callback has returned, or a thread has submitted.
         stage: the stage that is being done, None if none is.
         source: says where it comes from, for messages.
+        returned: whether a callback has returned it, and might as well have returned None.
 
     Raises:
         TypeError: it is not a mapping.
         ValueError: it has no type, and is more than a session.
     """
     if not isinstance(answer, Mapping):
-        raise type_error(source(), "a mapping, or None to wait for the stage" if stage else "a mapping", answer)
+        raise type_error(source(), "a mapping, or None to wait for the stage" if returned else "a mapping", answer)
     given = dict(answer)
     kind = given.get("type")
     if not isinstance(kind, str) and (kind is not None or not given.keys() <= {"session", "type"}):
@@ -142,5 +147,9 @@ def can_send_again(stage: Stage, kind: AuthType) -> bool:
         stage: what the callback was called with.
         kind: the stage whose address it is; a callback may stand under another key.
     """
-    threepid = asking(stage)._conversation.threepids[kind]
-    return threepid.address is not None and threepid.request is not None
+    return knows_address(stage, kind) and asking(stage)._conversation.threepids[kind].request is not None
+
+
+def knows_address(stage: Stage, kind: AuthType) -> bool:
+    """Return whether the address or number is known that a message would be sent to."""
+    return asking(stage)._conversation.threepids[kind].address is not None

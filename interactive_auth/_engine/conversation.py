@@ -223,7 +223,8 @@ class Conversation(Generic[T]):
             Exception: whatever else the token request raised.
         """
         if threepid.request is None:
-            raise RuntimeError(f"there is no token request for {threepid.stage}: give one to the constructor")
+            argument = f"request_{threepid.medium}_token"
+            raise RuntimeError(f"there is no token request for {threepid.stage}: give {argument} to the constructor")
         since = self._handover.cancels()
         with Retries(self._retry) as retries:
             while True:

@@ -71,7 +71,8 @@ def refuse_misuse(response: object) -> None:
             "do_request returned a requests.Response, whose status nobody has looked at: "
             "end it with `return raise_for_matrix_error(response)`"
         )
-    status = getattr(response, "status_code", None)
+    # The one is httpx's name for it, the other aiohttp's; neither client is a dependency.
+    status = getattr(response, "status_code", getattr(response, "status", None))
     if isinstance(status, int) and status >= 400:
         raise TypeError(
             f"do_request returned a response with the status {status}: raise MatrixError(status, body) for an error"

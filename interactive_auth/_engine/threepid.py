@@ -41,6 +41,11 @@ class Threepid:
         self.submit_url: str | None = None
         self.request = request
 
+    @property
+    def medium(self) -> str:
+        """What the methods and arguments for it have in their names."""
+        return "email" if self.stage is AuthType.EMAIL else "msisdn"
+
     def use(self, sid: str | None) -> None:
         """Go on with another validation session, of which nothing is known but its sid; None for none."""
         self.sid = sid

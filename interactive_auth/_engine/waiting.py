@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from .._errors import AuthTimeoutError, MatrixError
 from .._text import printable
-from .._types import AuthType
+from .context import ANSWERED
 from .conversation import Conversation, for_a_log
 from .handover import Handover, Submission
 from .options import Options
@@ -192,10 +192,10 @@ class Waiting(Generic[T]):
 
     def _warn_of_missing_message(self) -> None:
         if self._lacks_message():
-            request = "request_email_token" if self._stage == AuthType.EMAIL else "request_msisdn_token"
+            medium = self._conversation.threepids[self._stage].medium
             warnings.warn(
                 f"waiting for {self._stage}, but no message was requested that could complete it: give the address in "
-                f"inputs, or call stage.auth.{request}() in the callback",
+                f"inputs, or call stage.auth.request_{medium}_token() in the callback",
                 stacklevel=2,
             )
 
@@ -205,7 +205,9 @@ class Waiting(Generic[T]):
             return "no message was requested that could complete it"
         if isinstance(self._poll_error, MatrixError) and says(self._poll_error, TAKES_NO_POLLS):
             return "the server takes no polls for it, so an answer has to be submitted"
-        return "its callback returned None, and nothing was submitted" if self._poll_error is None else ""
+        if self._poll_error is None or self._stage in ANSWERED:
+            return "its callback returned None (does it lack a return?), and nothing was submitted"
+        return ""
 
 
 def _is_refusal(error: Exception) -> bool:

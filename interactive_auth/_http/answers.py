@@ -274,10 +274,12 @@ def check_answer(answer: RawResponse, method: str, address: str) -> dict[str, An
     told = f"{method} {shown(address)}"
     if flaw:
         kind = _kind(answer.headers.get("Content-Type"))
-        told = f"{method} {shown(address)} was answered {status} with {flaw}, {kind}"
+        told = (
+            f"{method} {shown(address)} was answered {status} with {flaw}, {kind}: is this the address of a homeserver?"
+        )
     if 200 <= status < 300:
         if flaw:
-            raise ServerProtocolError(f"{told}: is this the address of a homeserver?")
+            raise ServerProtocolError(told)
         return body
     if 300 <= status < 400:
         told = f"{method} {shown(address)} was answered with a redirect, which is never followed"

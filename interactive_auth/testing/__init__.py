@@ -99,7 +99,8 @@ class UIAServer(ScriptedUIA):
             default, which is fit for use.
         quirks: the homeserver to play, one of the names in ``homeservers``; or quirks of one's own.
         responses: bodies of successes, by how the paths end; for others the specification's.
-        access_token: the access token that is known beside those of the accounts; None if any is, or none.
+        access_token: an access token that is known beside those of the accounts. None for none: then any is right, or
+            none at all, as long as there is no account.
         account_management_url: where people manage their accounts if the homeserver leaves them to OAuth, as some of
             ``homeservers`` can: then its endpoints refuse, as its do; None if they are the homeserver's own.
         as_token: the access token of an application service, which may act for all accounts; None for none.

@@ -36,11 +36,13 @@ def refuse(
         accounts: all accounts.
         request: the request.
         caller: whose it is.
-        access_token: the access token that is known beside those of the accounts; None if any is, or none.
+        access_token: an access token that is known beside those of the accounts. None for none: then any is right, or
+            none at all, as long as there is no account.
         quirks: those of the homeserver that is played.
     """
     given = request.access_token
-    known = access_token in (None, given) or caller.account is not None or caller.is_service
+    any_is_known = access_token is None and not accounts.known
+    known = any_is_known or access_token == given or caller.account is not None or caller.is_service
     if not known and (given is not None or not request.path.endswith(_FOR_STRANGERS)):
         return missing_token() if given is None else unknown_token()
     if not matches(request.path, "/register"):

@@ -25,6 +25,13 @@ class HTTPXResponse:
         self.status_code = status_code
 
 
+class AiohttpResponse:
+    """A response of a third one's."""
+
+    def __init__(self, status: object) -> None:
+        self.status = status
+
+
 def response(status: int) -> requests.Response:
     made = requests.Response()
     made.status_code = status
@@ -49,6 +56,7 @@ MISUSES: list[tuple[Callable[[], object], str]] = [
     (lambda: response(200), r"returned a requests.Response.*raise_for_matrix_error\(response\)"),
     (lambda: response(401), r"returned a requests.Response.*raise_for_matrix_error\(response\)"),
     (lambda: HTTPXResponse(401), "returned a response with the status 401: raise MatrixError"),
+    (lambda: AiohttpResponse(403), "returned a response with the status 403: raise MatrixError"),
     (lambda: {"flows": [], "session": "S1"}, "returned the server's demand for authentication"),
     (lambda: {"flows": [{"stages": []}], "session": None, "params": {}}, "returned the server's demand"),
 ]
@@ -79,7 +87,7 @@ def test_what_cannot_be_a_response(
 
 
 FINE = [None, 0, "", {}, [], {"flows": []}, {"session": "x"}, {"flows": "x", "session": "y"}]
-FINE += [HTTPXResponse(status) for status in (200, "401", None)]
+FINE += [HTTPXResponse(status) for status in (200, "401", None)] + [AiohttpResponse(200), AiohttpResponse("done")]
 
 
 @pytest.mark.parametrize("fine", FINE, ids=range(len(FINE)))

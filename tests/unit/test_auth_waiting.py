@@ -279,7 +279,20 @@ def test_the_deadline_of_a_stage_that_nobody_asked_about(
     """Where nothing could be polled, a callback that forgot to return an answer is told so."""
     server.will(challenge([TERMS], session=None))
 
-    with pytest.raises(AuthTimeoutError, match=r"; its callback returned None, and nothing was submitted\. "):
+    with pytest.raises(
+        AuthTimeoutError,
+        match=r"; its callback returned None \(does it lack a return\?\), and nothing was submitted\. ",
+    ):
+        new_auth().attempt_auth()
+
+
+def test_the_deadline_of_a_stage_that_needs_an_answer(
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser
+) -> None:
+    """Of a stage that nothing but an answer completes, a callback that forgot to return one is told so, too."""
+    server.then_always(challenge(["m.login.password"]))
+
+    with pytest.raises(AuthTimeoutError, match=r"does it lack a return\?"):
         new_auth().attempt_auth()
 
 

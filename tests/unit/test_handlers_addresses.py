@@ -71,6 +71,19 @@ def test_address_that_nobody_can_be_asked_for() -> None:
         handlers.email()(Stage(EMAIL))
 
 
+@pytest.mark.parametrize("medium", ["email", "msisdn"])
+def test_address_that_no_message_can_be_sent_to(medium: str) -> None:
+    """Where the address is known and the token request is missing, that is what is told."""
+    stages = {EMAIL: handlers.email(), PHONE: handlers.msisdn(input, Homeserver("https://matrix.example.org"))}
+    inputs = {"email": {"email_address": "a@b.c"}, "msisdn": {"phone_country": "GB", "phone_number": "1"}}
+
+    def do_request(auth: dict[str, Any] | None) -> None:
+        raise challenge({"email": EMAIL, "msisdn": PHONE}[medium])
+
+    with pytest.raises(RuntimeError, match=f"there is no token request for .*: give request_{medium}_token to the"):
+        InteractiveAuth(do_request, stages, inputs=inputs[medium]).attempt_auth()  # type: ignore[arg-type]
+
+
 def test_callback_outside_of_an_attempt() -> None:
     """A callback that has a mail sent works only within an attempt, and says so."""
     with pytest.raises(RuntimeError, match="only when it is called by an InteractiveAuth"):
