@@ -227,7 +227,7 @@ def test_the_console_registers(
 
 
 def test_a_step_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call does what it can, with nothing but what the one before has saved: one session, one mail, one account."""
+    """Each call does what it can, with what the one before has saved: one session, one mail, one account."""
     monkeypatch.chdir(tmp_path)
     token, email = "m.login.registration_token", "m.login.email.identity"
     with UIAServer([[token, email]], {token: "a-token"}) as server:
