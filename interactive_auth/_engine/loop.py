@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from .._errors import MatrixError, ServerProtocolError, StageFailedError
+from .._replies import Reply, wait_reason
+from .._retry import Retries
 from .._text import printable
 from .._types import AuthType
 from .context import ask, check_answer
@@ -19,8 +21,6 @@ from .conversation import Conversation
 from .flows import Needs, Stages, choose_flow, count_open, next_stage
 from .handover import Handover, Submission
 from .options import Options
-from .replies import Reply, wait_reason
-from .retry import Retries
 from .waiting import Waiting
 
 if TYPE_CHECKING:

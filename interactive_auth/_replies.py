@@ -1,23 +1,20 @@
-"""What an answer means for the loop, as far as that has nothing to do with a session.
+"""What an answer means to whoever may send the same again, as far as that has nothing to do with a session.
 
-What must not be here: I/O, a clock, threads, and what the server has said before. This is the only room of the engine
-that knows requests: its exceptions are no subclasses of the built-in ones, and its response is often returned by
-mistake.
+On the ground, since both wings send again: the loop what authenticates, ``_http`` the calls beside it. What must not be
+here: I/O, a clock, threads, and what the server has said before. With ``_engine/misuse`` this is the only room below
+``_http`` that knows requests: its exceptions are no subclasses of the built-in ones.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping
 from enum import Enum, auto
 
-from requests import Response as _Response
 from requests.exceptions import ChunkedEncodingError as _CutShort
 from requests.exceptions import ConnectionError as _RequestsConnectionError
 from requests.exceptions import Timeout as _RequestsTimeout
 
-from .._errors import AuthTimeoutError, MatrixError, ServerProtocolError
-from .._types import WaitReason
+from ._errors import AuthTimeoutError, MatrixError, ServerProtocolError
+from ._types import WaitReason
 
 #: Connection trouble, the built-in kinds and those of requests, which are not subclasses of the built-in ones.
 TROUBLE = (ConnectionError, TimeoutError, _RequestsConnectionError, _RequestsTimeout, _CutShort)
@@ -51,36 +48,6 @@ def classify_failure(error: Exception) -> Reply:
     # An AuthTimeoutError is a TimeoutError too, but of an attempt nested in a callback, and final there.
     again = isinstance(error, TROUBLE) and not isinstance(error, AuthTimeoutError)
     return Reply.TRANSIENT if again else Reply.FAILURE
-
-
-def refuse_misuse(response: object) -> None:
-    """Refuse what a do_request must not return: nobody would notice that the request was not even made, or failed.
-
-    Raises:
-        TypeError: it cannot be the response of a success.
-    """
-    if inspect.isawaitable(response):
-        if inspect.iscoroutine(response):
-            response.close()  # it was never awaited, of which Python would warn
-        raise TypeError(
-            "do_request returned an awaitable, so nothing was sent: make it an ordinary function, "
-            "by interactive_auth.bots.from_coroutine for example"
-        )
-    if isinstance(response, _Response):
-        raise TypeError(
-            "do_request returned a requests.Response, whose status nobody has looked at: "
-            "end it with `return raise_for_matrix_error(response)`"
-        )
-    status = getattr(response, "status_code", None)
-    if isinstance(status, int) and status >= 400:
-        raise TypeError(
-            f"do_request returned a response with the status {status}: raise MatrixError(status, body) for an error"
-        )
-    if isinstance(response, Mapping) and isinstance(response.get("flows"), list) and "session" in response:
-        raise TypeError(
-            "do_request returned the server's demand for authentication as if it were a success: "
-            "raise MatrixError(401, body) for it"
-        )
 
 
 def wait_reason(reply: Reply) -> WaitReason:
