@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ._asking import Asker, Secret, fit, read_answer, request_token_asking, secret_of
-from ._checks import check_function, check_required_text, type_error
+from ._checks import check_function, check_identifier, check_required_text, type_error
 from ._engine.context import is_first_time, refreshed
 from ._errors import AuthCancelledError, ServerProtocolError, hiding
 from ._policies import Policy, read_policies
@@ -73,13 +73,7 @@ def password(user: str | Mapping[str, Any], secret: Secret) -> StartAuthStage:
         TypeError: an argument has a wrong type.
         ValueError: an argument is empty, or the identifier has no type.
     """
-    if isinstance(user, Mapping):
-        identifier = dict(user)
-        check_required_text("user['type']", identifier.get("type"))
-    else:
-        if not isinstance(user, str):
-            raise type_error("user", "a str or a mapping", user)
-        identifier = {"type": "m.id.user", "user": check_required_text("user", user)}
+    identifier = check_identifier(user)
     answer = secret_of("secret", secret)
     return lambda stage: {"type": stage.type, "identifier": dict(identifier), "password": answer(stage)}
 

@@ -1,6 +1,6 @@
 """Sending again what is no part of an authentication: logins, questions about names and tokens, codes, token requests.
 
-What must not be here: what may be sent again and when (``_retry``), and requests of the loop's, which it repeats itself.
+What must not be here: what may be sent again and when (``_retry``), and the loop's requests, which it repeats itself.
 """
 
 from __future__ import annotations
