@@ -12,8 +12,10 @@ import pytest
 import requests
 import trustme
 from support.wire import Reply, Wire, serve
+from urllib3.util import connection
 
 from interactive_auth import Homeserver, HomeserverConnectionError, MatrixError, ServerProtocolError
+from interactive_auth._http import repeating
 
 WELL_KNOWN = "/.well-known/matrix/client"
 VERSIONS = Reply(200, {"versions": ["v1.17"]})
@@ -40,7 +42,7 @@ def bundle(authority: trustme.CA, tmp_path: Path) -> Path:
 def site(authority: trustme.CA) -> Iterator[Site]:
     """Run HTTPS servers that give a reply for each path, and 404 for all others."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
+    authority.issue_cert("localhost", "::1", "xn--fa-hia.example", "*.example.org").configure_cert(context)
     with ExitStack() as running:
 
         def start(replies: dict[str, Reply]) -> Wire:
@@ -55,8 +57,34 @@ def trusting(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
 
 
+#: Where port 443 of this machine leads, which is where well-known documents are.
+WEBSITE: dict[str, int] = {}
+
+
+@pytest.fixture(autouse=True)
+def website(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lead what is sent to port 443 of any host to the website of the test."""
+    connect = connection.create_connection
+
+    def redirected(address: tuple[str, int], *arguments: Any, **named: Any) -> Any:
+        if address[1] == 443:
+            address = ("localhost", WEBSITE["port"])
+        return connect(address, *arguments, **named)
+
+    monkeypatch.setattr(connection, "create_connection", redirected)
+    monkeypatch.setattr(repeating, "clock", PatientClock())
+
+
+class PatientClock(repeating.Clock):
+    """A clock on which waiting takes no time."""
+
+    def wait(self, seconds: float) -> None:
+        assert 0 <= seconds <= 120
+
+
 def name_of(wire: Wire) -> str:
-    """Return the server name that a server is found by."""
+    """Return the server name that a server is found by; the port is that of no website."""
+    WEBSITE["port"] = int(wire.base_url.rpartition(":")[2])
     return wire.base_url.removeprefix("https://")
 
 
@@ -91,7 +119,7 @@ def test_without_a_document(site: Site) -> None:
 
 
 @pytest.mark.usefixtures("trusting")
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_to_https(site: Site, status: int) -> None:
     """A document that was moved to another https address is found there, over several steps, relative ones too."""
     target = site({"/_matrix/client/versions": VERSIONS})
@@ -125,7 +153,62 @@ def test_redirects_in_circles(site: Site) -> None:
     with pytest.raises(ServerProtocolError, match="in circles"):
         Homeserver.discover(name_of(named))
 
-    assert len(named.sent) < 10
+    assert len(named.sent) == 30
+
+
+@pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize("status", [300, 304, 305])
+def test_what_is_no_redirect(site: Site, status: int) -> None:
+    """Another status of that kind leads nowhere, whatever it names."""
+    target = site({WELL_KNOWN: document("https://localhost")})
+    named = site({WELL_KNOWN: Reply(status, {}, {"Location": f"{target.base_url}{WELL_KNOWN}"})})
+
+    with pytest.raises(ServerProtocolError):
+        Homeserver.discover(name_of(named))
+
+    assert target.sent == []
+
+
+@pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("localhost", "localhost"),
+        ("@alice:localhost:8448", "localhost"),
+        ("localhost:1", "localhost"),
+        ("[::1]", "[::1]"),
+        ("@alice:[::1]:8448", "[::1]"),
+        ("faß.example", "xn--fa-hia.example"),
+        ("xn--fa-hia.example", "xn--fa-hia.example"),
+        ("@alice:🧡🦊.example.org:8448", "xn--9s9hnf.example.org"),
+    ],
+)
+def test_the_document_is_the_websites(site: Site, name: str, host: str) -> None:
+    """It is asked for at the host name's own port, of IPv6 addresses and of international names in either form, too."""
+    target = site({"/_matrix/client/versions": VERSIONS})
+    named = site({WELL_KNOWN: document(target.base_url)})
+    name_of(named)
+
+    with Homeserver.discover(name) as homeserver:
+        assert homeserver.base_url == target.base_url
+
+    assert [(sent.path, sent.headers["Host"]) for sent in named.sent] == [(WELL_KNOWN, host)]
+
+
+@pytest.mark.usefixtures("trusting")
+def test_trouble_that_passes(site: Site) -> None:
+    """A website that is away for a moment is asked again; not so for those who want none of that."""
+    target = site({"/_matrix/client/versions": VERSIONS})
+    named = site({})
+    answers = [Reply(502, {}), document(target.base_url)]
+    named.answer = lambda sent: answers.pop(0)
+
+    with Homeserver.discover(name_of(named)) as homeserver:
+        assert homeserver.base_url == target.base_url
+
+    answers += [Reply(502, {}), document(target.base_url)]
+    with pytest.raises(ServerProtocolError, match="502"):
+        Homeserver.discover(name_of(named), retry=None)
 
 
 @pytest.mark.usefixtures("trusting")
