@@ -255,8 +255,9 @@ class Homeserver(Endpoints, Logins, TokenRequests):
             refusal = error
         raise self._explained(refusal, url) if url.startswith("/") else refusal
 
-    def _get(self, path: str) -> dict[str, Any]:
-        return self._transport.send(self._transport.target("GET", path))
+    def _get(self, path: str, *, again: bool = False) -> dict[str, Any]:
+        target = self._transport.target("GET", path)
+        return repeat(self._retry if again else None, partial(self._transport.send, target))
 
     # What belongs to the stages
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
@@ -81,8 +82,13 @@ class Calls(ABC):
         """
 
     @abstractmethod
-    def _get(self, path: str) -> dict[str, Any]:
-        """Send a GET request once, without an access token, and return the JSON object of the success."""
+    def _get(self, path: str, *, again: bool = False) -> dict[str, Any]:
+        """Send a GET request without an access token, and return the JSON object of the success.
+
+        Args:
+            path: the path.
+            again: whether it is repeated after trouble.
+        """
 
     # Names and tokens
 
@@ -142,7 +148,7 @@ class Calls(ABC):
         """
         from .accounts import read_metadata  # most homeservers keep their accounts
 
-        return read_metadata(lambda path: self._call("GET", path), self._host())
+        return read_metadata(partial(self._get, again=True), self._host())
 
     @without_frames
     def account_management_url(self, action: str | None = None, device_id: str | None = None) -> str | None:
