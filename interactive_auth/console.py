@@ -20,7 +20,7 @@ from typing import Any
 from . import handlers as ready
 from ._checks import check_text, type_error
 from ._engine.context import asking, can_send_again
-from ._errors import MatrixError
+from ._errors import DelegatedAuthError, MatrixError
 from ._text import printable
 from ._types import AuthType, Stage, StartAuthStage, Wait
 from .homeserver import Homeserver
@@ -183,7 +183,13 @@ def _announced(callback: StartAuthStage) -> StartAuthStage:
         number = stage.flow.index(stage.type) + 1 if stage.type in stage.flow else 1
         print(f"Step {number} of {max(len(stage.flow), 1)}: {_name(stage.type)}", flush=True)
         _say_why(stage)
-        return callback(stage)
+        try:
+            return callback(stage)
+        except DelegatedAuthError as error:
+            if error.account_management_url is not None:
+                print("This homeserver leaves its accounts to another service. Do it there, in a browser:")
+                print(printable(error.account_management_url, 2000), flush=True)
+            raise
 
     return announced
 
