@@ -149,7 +149,8 @@ def submit_code(
         The auth dict, after a wrong code, too: the server's refusal counts the attempt and brings the stage back. None
         if the loop has to wait.
     """
-    for late in range(1, _TRIES + 1):
+    late = 0
+    while True:
         code = read_answer("get_code", partial(get_code, stage))
         fresh = refreshed(stage, kind)  # the message may have been sent once more meanwhile
         sid = fresh.email_sid if kind is AuthType.EMAIL else fresh.msisdn_sid
@@ -159,12 +160,12 @@ def submit_code(
             with hiding(code):
                 submit(fresh.submit_url, sid, stage.client_secret, code)
         except MatrixError as error:
+            late += 1
             if error.errcode != "M_SESSION_EXPIRED" or late == _TRIES or not can_send_again(stage, kind):
                 raise
-            stage = replace(stage, error=error)
+            why = error
         else:
-            break
+            return {"type": str(kind), "threepid_creds": {"sid": sid, "client_secret": stage.client_secret}}
         auth = asking(stage)
         (auth.request_email_token if kind is AuthType.EMAIL else auth.request_msisdn_token)()
-        stage = replace(refreshed(stage, kind), error=stage.error)
-    return {"type": str(kind), "threepid_creds": {"sid": sid, "client_secret": stage.client_secret}}
+        stage = replace(refreshed(stage, kind), error=why)

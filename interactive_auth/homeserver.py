@@ -187,6 +187,9 @@ class Homeserver(Endpoints, Logins, TokenRequests):
             raise ValueError("access_token must be printable ASCII without spaces")
         self._access_token = token
 
+    def _set_access_token(self, token: str | None) -> None:
+        self.access_token = token
+
     def close(self) -> None:
         """Close the connections; a session that was passed in stays open."""
         self._transport.close()

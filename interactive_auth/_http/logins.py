@@ -5,6 +5,7 @@ What must not be here: sending, which ``Homeserver`` adds. All the state there i
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict, cast
 
@@ -84,7 +85,13 @@ class WhoamiResponse(TypedDict):
 class Logins(Calls):
     """Logging in and out; ``Homeserver`` adds how it is sent, and that it is repeated."""
 
-    access_token: str | None
+    @abstractmethod
+    def _set_access_token(self, token: str | None) -> None:
+        """Go on with another access token, or with none.
+
+        Raises:
+            ValueError: it cannot be sent.
+        """
 
     @without_frames
     def login(
@@ -147,7 +154,7 @@ class Logins(Calls):
         with hiding(password, token):
             answer = self._call("POST", f"{CLIENT}/login", given_fields(fields), with_token=kind == APPLICATION_SERVICE)
         response = _checked("login", answer, "user_id", "access_token", "device_id")
-        self._set_token(response["access_token"])
+        self._take_over(response["access_token"])
         return cast("LoginResponse", response)
 
     @without_frames
@@ -172,7 +179,7 @@ class Logins(Calls):
         with hiding(token):
             answer = self._call("POST", f"{CLIENT}/refresh", {"refresh_token": token})
         response = _checked("refresh", answer, "access_token")
-        self._set_token(response["access_token"])
+        self._take_over(response["access_token"])
         return cast("RefreshResponse", response)
 
     @without_frames
@@ -186,7 +193,7 @@ class Logins(Calls):
             HomeserverConnectionError: there was no complete answer.
         """
         self._call("POST", f"{CLIENT}/logout", {}, with_token=True)
-        self.access_token = None
+        self._set_access_token(None)
 
     @without_frames
     def whoami(self) -> WhoamiResponse:
@@ -200,9 +207,9 @@ class Logins(Calls):
         answer = self._call("GET", f"{CLIENT}/account/whoami", with_token=True)
         return cast("WhoamiResponse", _checked("account/whoami", answer, "user_id"))
 
-    def _set_token(self, token: str) -> None:
+    def _take_over(self, token: str) -> None:
         try:
-            self.access_token = token
+            self._set_access_token(token)
         except ValueError:
             raise ServerProtocolError(f"{self.base_url} gave an access token that cannot be sent") from None
 
