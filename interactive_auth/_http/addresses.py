@@ -67,15 +67,12 @@ def check_address(value: object, *, allow_insecure_http: bool) -> str:
 
 def _ascii_host(name: str, netloc: str) -> str | None:
     """Return a name as it is looked up, None if it cannot be; requests would say so in the middle of a request."""
-    if "[" in netloc:
-        try:
-            ipaddress.ip_address(name.partition("%")[0])  # Python 3.10 takes anything in brackets
-        except ValueError:
-            return None
-        return name
     if name.startswith("*"):
         return None
     try:
+        if "[" in netloc:
+            ipaddress.ip_address(name.partition("%")[0])  # Python 3.10 takes anything in brackets
+            return name
         found = name.encode("idna").decode("ascii")  # labels neither empty nor too long
     except ValueError:
         return None
