@@ -26,7 +26,14 @@ import tqdm  # type: ignore[import-untyped]  # it has no types
 from throwaway_services import MailServer, mail_server
 from throwaway_synapse import Config, Synapse, SynapseError, throwaway_synapse
 
-from interactive_auth import Homeserver, InteractiveAuth, InteractiveAuthError, MatrixError, raise_for_matrix_error
+from interactive_auth import (
+    DelegatedAuthError,
+    Homeserver,
+    InteractiveAuth,
+    InteractiveAuthError,
+    MatrixError,
+    raise_for_matrix_error,
+)
 
 #: Ctrl-C, kill, and a terminal that is closed (which Windows does not tell).
 STOPS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
@@ -217,7 +224,10 @@ def run(
     on_throwaway_synapse: Callable[[argparse.Namespace], str],
     on_homeserver: Callable[[argparse.Namespace], str],
 ) -> None:
-    """Run an example, print what it returns, and exit: with 0, with 1 and the reason on one line, or with 130."""
+    """Run an example, print what it returns, and exit: with 0, with 1 and the reason on one line, or with 130.
+
+    The address of a page where the person has to go stands on a line of its own below it.
+    """
     options = parser.parse_args()
     for stop in STOPS:
         if signal.getsignal(stop) != signal.SIG_IGN:  # as nohup has it
@@ -228,6 +238,9 @@ def run(
         reason, status = "interrupted", 130
     except EOFError:
         reason, status = "there is a question, and nobody at the standard input to answer it", 1
+    except DelegatedAuthError as error:
+        page = error.account_management_url or "the page of the account, whose address the homeserver does not name"
+        reason, status = f"the homeserver leaves its accounts to an OAuth service; do it there:\n{page}", 1
     # The RuntimeError is what console.handlers raises when there is nobody to ask.
     except (InteractiveAuthError, NotDoneError, SynapseError, OSError, ValueError, RuntimeError) as error:
         reason, status = str(error), 1

@@ -1,4 +1,4 @@
-"""Asking a person by a callable of the caller's, and again where the answer is empty or an address is refused.
+"""Asking a person by a callable of the caller's, and again where the answer is empty, late, or an address is refused.
 
 What must not be here: single stages, which are in ``handlers``.
 """
@@ -6,14 +6,21 @@ What must not be here: single stages, which are in ``handlers``.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 from ._checks import check_function, check_required_text, type_error
-from ._engine.context import asking, is_first_time, is_made_by_hand, knows_address, refreshed
-from ._errors import AuthCancelledError, MatrixError, StageFailedError
+from ._engine.context import (
+    asking,
+    can_send_again,
+    is_first_time,
+    is_made_by_hand,
+    knows_address,
+    refreshed,
+)
+from ._errors import AuthCancelledError, DelegatedAuthError, MatrixError, StageFailedError, hiding
 from ._types import AuthType, Stage
 
 T = TypeVar("T")
@@ -115,7 +122,8 @@ def request_token_asking(
             else:
                 auth.request_msisdn_token(*address)
         except MatrixError as error:
-            if refused == _TRIES or error.http_status not in (400, 403):
+            # No other address helps where accounts live elsewhere.
+            if refused == _TRIES or error.http_status not in (400, 403) or isinstance(error, DelegatedAuthError):
                 raise
             asked = replace(stage, attempt=refused + 1, error=error)
         else:
@@ -133,3 +141,45 @@ def _ask_address(kind: AuthType, ask: Callable[[], Any], read: Callable[[Any], t
         if given and all(given):
             return given
     raise AuthCancelledError(f"no address was given for {kind}, {_TRIES} times, so nothing was sent")
+
+
+def submit_code(
+    stage: Stage,
+    kind: AuthType,
+    get_code: Callable[[Stage], Any],
+    submit: Callable[[str, str, str, str], bool],
+) -> Mapping[str, Any] | None:
+    """Ask for the code of a mail or an SMS, post it, and return what is submitted for the stage then.
+
+    A code that has come too late (M_SESSION_EXPIRED, MSC4183) is worth nothing, so another message is sent.
+
+    Args:
+        stage: what the callback was called with.
+        kind: the stage whose message it is; a callback may stand under another key.
+        get_code: returns the code, None if the person follows a link instead.
+        submit: posts the code.
+
+    Returns:
+        The auth dict, after a wrong code, too: the server's refusal counts the attempt and brings the stage back. None
+        if the loop has to wait.
+    """
+    late = 0
+    while True:
+        code = read_answer("get_code", partial(get_code, stage))
+        fresh = refreshed(stage, kind)  # the message may have been sent once more meanwhile
+        sid = fresh.email_sid if kind is AuthType.EMAIL else fresh.msisdn_sid
+        if fresh.submit_url is None or code is None or sid is None:
+            return None
+        try:
+            with hiding(code):
+                submit(fresh.submit_url, sid, stage.client_secret, code)
+        except MatrixError as error:
+            late += 1
+            if error.errcode != "M_SESSION_EXPIRED" or late == _TRIES or not can_send_again(stage, kind):
+                raise
+            why = error
+        else:
+            return {"type": str(kind), "threepid_creds": {"sid": sid, "client_secret": stage.client_secret}}
+        auth = asking(stage)
+        (auth.request_email_token if kind is AuthType.EMAIL else auth.request_msisdn_token)()
+        stage = replace(refreshed(stage, kind), error=why)

@@ -113,3 +113,14 @@ def check_client_secret(value: object) -> str | None:
     if secret is not None and not _CLIENT_SECRET.fullmatch(secret):
         raise ValueError("client_secret must be 1 to 255 of the characters 0-9 a-z A-Z . = _ -")
     return secret
+
+
+def check_identifier(user: object) -> dict[str, Any]:
+    """Return the identifier that names a user (client-server API, "Identifier types"), from a name or as it is."""
+    if isinstance(user, Mapping):
+        identifier = dict(user)
+        check_required_text("user['type']", identifier.get("type"))
+        return identifier
+    if not isinstance(user, str):
+        raise type_error("user", "a str or a mapping", user)
+    return {"type": "m.id.user", "user": check_required_text("user", user)}

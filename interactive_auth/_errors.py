@@ -6,6 +6,7 @@ What must not be here: anything that knows a server, a request or a clock.
 
     InteractiveAuthError            anything this library raises about an authentication
     +-- MatrixError                 the server answered with an error: read ``errcode``
+    |   +-- DelegatedAuthError      it leaves accounts to OAuth: the person does it at ``account_management_url``
     +-- NoAuthFlowFoundError        no flow can be walked: other inputs or other handlers
     +-- StageFailedError            one stage was answered wrongly too often: ask for another secret
     +-- AuthTimeoutError            a stage was not completed in time: call attempt_auth() again
@@ -28,12 +29,15 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, TypeVar
 
-from ._text import plain, printable
+from ._text import plain, printable, web_url
 
 _E = TypeVar("_E", bound="InteractiveAuthError")
 
 #: Shorter strings are not treated as secrets: cutting them out would only garble the server's words.
 _SHORTEST_SECRET = 6
+#: "Common error codes", ``M_USER_LIMIT_EXCEEDED`` (v1.18, MSC4335), and its name as a draft; each with what
+#: stands before the names of its fields.
+_USER_LIMIT = {"M_USER_LIMIT_EXCEEDED": "", "ORG.MATRIX.MSC4335_USER_LIMIT_EXCEEDED": "org.matrix.msc4335."}
 #: The keys of an auth dict whose values are not secret, and may stand in the server's words.
 _PUBLIC = frozenset({"type", "identifier", "sid", "id_server"})
 
@@ -204,7 +208,18 @@ class MatrixError(InteractiveAuthError):
             text += f" ({self._clean(self._context)})"
         if self.http_status == 429 and self.retry_after is not None:
             text += f"; again in {self.retry_after:.0f} s"
-        return text
+        return text + self._about_limit()
+
+    def _about_limit(self) -> str:
+        """Say where an account's limit is explained, and whether it can be raised, as far as the server says so."""
+        prefix = _USER_LIMIT.get(self.errcode or "")
+        if prefix is None:
+            return ""
+        raised = {True: "; the limit can be raised", False: "; the limit cannot be raised"}
+        upgrade = self.data.get(f"{prefix}can_upgrade", self.data.get(f"{prefix}soft_limit"))
+        text = raised[upgrade] if isinstance(upgrade, bool) else ""
+        where = web_url(self.data.get(f"{prefix}info_uri"))
+        return text if where is None else f"{text}; what it is: {printable(self._clean(where), 500)}"
 
     def _explain(self, text: str) -> None:
         """Add to the message what the library knows about the error."""
@@ -212,6 +227,27 @@ class MatrixError(InteractiveAuthError):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self}>"
+
+
+class DelegatedAuthError(MatrixError):
+    """The homeserver leaves its accounts to an OAuth service, so the endpoint is not there, or not for this client.
+
+    Nothing that a program sends would help: the person does it in a browser (client-server API, "Account management").
+
+    Attributes:
+        account_management_url: the page where the person does it, with the action that belongs to the endpoint; None
+            if the homeserver names none that may be opened.
+    """
+
+    account_management_url: str | None = None
+
+    def __str__(self) -> str:
+        left = "this homeserver leaves its accounts to an OAuth service"
+        url = self.account_management_url
+        way = (
+            f"{left}, where the person does it: {printable(url, 1000)}" if url else f"{left}, and names no page for it"
+        )
+        return f"{super().__str__()}; {way}"
 
 
 class NoAuthFlowFoundError(InteractiveAuthError):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ._text import is_encodable, is_text, web_url
+from ._errors import ServerProtocolError
+from ._text import is_encodable, is_text, printable, web_url
 
 
 class Policy(NamedTuple):
@@ -29,27 +30,36 @@ class Policy(NamedTuple):
 
 
 def read_policies(value: object, wanted: str) -> list[Policy]:
-    """Read the policies of a terms stage; whatever is not a document is left out."""
+    """Read the policies of a terms stage: all of them, since nobody accepts unseen.
+
+    Raises:
+        ServerProtocolError: there are none, or one of them cannot be shown.
+    """
     found = []
     for identifier, policy in (value if isinstance(value, dict) else {}).items():
-        # Continuwuity puts a "version" beside the policies.
-        if not isinstance(policy, dict) or not is_encodable(identifier):
-            continue
-        documents = {tag: text for tag, text in policy.items() if is_encodable(tag) and _is_document(text)}
-        if documents:
-            tag = _choose_language(list(documents), wanted)
-            version = policy.get("version")
-            document = documents[tag]
-            stated = version if is_text(version) else None
-            found.append(Policy(identifier, stated, document["name"], document["url"], tag))
+        if identifier == "version" and not isinstance(policy, dict):
+            continue  # Continuwuity puts one beside the policies
+        fields = policy if isinstance(policy, dict) else {}
+        documents = {tag: text for tag, text in fields.items() if is_encodable(tag) and _is_document(text)}
+        if not documents or not is_encodable(identifier):
+            raise ServerProtocolError(
+                f"the policy {printable(identifier, 100)} of the terms cannot be shown: it needs a name and an "
+                "http(s) url in some language, and nobody accepts unseen"
+            )
+        tag = _choose_language(list(documents), wanted)
+        version = fields.get("version")
+        document = documents[tag]
+        stated = version if is_text(version) else None
+        found.append(Policy(identifier, stated, document["name"], document["url"], tag))
+    if not found:
+        raise ServerProtocolError("the server wants terms accepted, and names no policy: nobody accepts unseen")
     return found
 
 
 def _is_document(text: object) -> bool:
     if not isinstance(text, dict):
         return False
-    name = text.get("name")
-    return isinstance(name, str) and is_encodable(name) and web_url(text.get("url")) is not None
+    return is_text(text.get("name")) and web_url(text.get("url")) is not None
 
 
 def _choose_language(tags: list[str], wanted: str) -> str:

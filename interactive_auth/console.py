@@ -20,7 +20,7 @@ from typing import Any
 from . import handlers as ready
 from ._checks import check_text, type_error
 from ._engine.context import asking, can_send_again
-from ._errors import MatrixError
+from ._errors import DelegatedAuthError, MatrixError
 from ._text import printable
 from ._types import AuthType, Stage, StartAuthStage, Wait
 from .homeserver import Homeserver
@@ -44,11 +44,9 @@ _NAMES: Mapping[str, str] = {
 
 #: Seconds of a wait before a repetition that nobody has to be told about.
 _SHORTEST = 1.0
-#: What a wait is for, where it is not for a page in the browser.
-_AWAITED: Mapping[str, str] = {
-    AuthType.EMAIL: "the link in the mail to be opened",
-    AuthType.MSISDN: "the link in the SMS to be opened",
-}
+#: What brings the link or the code, and what a wait is for, where it is not for a page in the browser.
+_MESSAGES: Mapping[str, str] = {AuthType.EMAIL: "mail", AuthType.MSISDN: "SMS"}
+_AWAITED: Mapping[str, str] = {kind: f"the link in the {name} to be opened" for kind, name in _MESSAGES.items()}
 
 
 def handlers(
@@ -82,7 +80,7 @@ def handlers(
         AuthType.RECAPTCHA: page,
         AuthType.TERMS: ready.terms(person.accept, language=language),
         AuthType.EMAIL: person.email,
-        AuthType.MSISDN: ready.msisdn(person.code, homeserver, ask_number=person.number),
+        AuthType.MSISDN: ready.msisdn(person.text, homeserver, ask_number=person.number),
         AuthType.SSO: page,
         AuthType.UNSTABLE_SSO: page,
         AuthType.REGISTRATION_TOKEN: token,
@@ -130,23 +128,34 @@ class _Person:
         _say_why(stage)
         return _ask("Email address: ")
 
-    def email(self, stage: Stage) -> None:
-        ready.email(ask_address=self.address)(stage)
-        _read_or_resend(stage, AuthType.EMAIL, "Open the link in the mail, then press Enter")
-        stage.auth.poll()
+    def email(self, stage: Stage) -> Mapping[str, Any] | None:
+        code = partial(self.code, AuthType.EMAIL)
+        answer = ready.email(ask_address=self.address, get_code=code, homeserver=self._homeserver)(stage)
+        if answer is None:
+            self.follow(AuthType.EMAIL, stage)
+        return answer
 
     def number(self, stage: Stage) -> tuple[str, str]:
         _say_why(stage)
         return _ask("Country of the phone number, two letters: ").upper(), _ask("Phone number: ")
 
-    def code(self, stage: Stage) -> str | None:
+    def text(self, stage: Stage) -> str | None:
         if stage.submit_url is not None:
-            while not (code := _read_or_resend(stage, AuthType.MSISDN, "Code in the SMS")):
-                pass
-            return code
-        _read_or_resend(stage, AuthType.MSISDN, "Open the link in the SMS, then press Enter")
-        stage.auth.poll()
+            return self.code(AuthType.MSISDN, stage)
+        self.follow(AuthType.MSISDN, stage)
         return None
+
+    def code(self, kind: AuthType, stage: Stage) -> str:
+        late = stage.error is not None and stage.error.errcode == "M_SESSION_EXPIRED"
+        if late:
+            print("That code came too late. Another one was sent.", flush=True)
+        while not (code := _read_or_resend(stage, kind, f"Code in the {_MESSAGES[kind]}")):
+            pass
+        return code
+
+    def follow(self, kind: AuthType, stage: Stage) -> None:
+        _read_or_resend(stage, kind, f"Open the link in the {_MESSAGES[kind]}, then press Enter")
+        stage.auth.poll()
 
     def browse(self, stage: Stage) -> None:
         from . import browser  # brings a server, and is rarely wanted
@@ -177,7 +186,13 @@ def _announced(callback: StartAuthStage) -> StartAuthStage:
         number = stage.flow.index(stage.type) + 1 if stage.type in stage.flow else 1
         print(f"Step {number} of {max(len(stage.flow), 1)}: {_name(stage.type)}", flush=True)
         _say_why(stage)
-        return callback(stage)
+        try:
+            return callback(stage)
+        except DelegatedAuthError as error:
+            if error.account_management_url is not None:
+                print("This homeserver leaves its accounts to another service. Do it there, in a browser:")
+                print(printable(error.account_management_url, 2000), flush=True)
+            raise
 
     return announced
 

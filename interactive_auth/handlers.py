@@ -8,14 +8,15 @@ server names is handed on only if it is http or https.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
-from ._asking import Asker, Secret, fit, read_answer, request_token_asking, secret_of
-from ._checks import check_function, check_required_text, type_error
-from ._engine.context import is_first_time, refreshed
-from ._errors import AuthCancelledError, ServerProtocolError, hiding
+from ._asking import Asker, Secret, fit, read_answer, request_token_asking, secret_of, submit_code
+from ._checks import check_function, check_identifier, check_required_text, type_error
+from ._engine.context import is_first_time
+from ._errors import AuthCancelledError, ServerProtocolError
 from ._policies import Policy, read_policies
 from ._text import is_text, printable, web_url
 from ._text import publish as _publish
@@ -52,7 +53,7 @@ class FallbackPages(Protocol):
 
 
 class CodeSubmitter(Protocol):
-    """What can post the code of an SMS; a ``Homeserver`` can."""
+    """What can post the code of an SMS or a mail; a ``Homeserver`` can."""
 
     def submit_token(self, submit_url: str, sid: str, client_secret: str, token: str) -> bool:
         """Post a code, and return whether it was right."""
@@ -73,13 +74,7 @@ def password(user: str | Mapping[str, Any], secret: Secret) -> StartAuthStage:
         TypeError: an argument has a wrong type.
         ValueError: an argument is empty, or the identifier has no type.
     """
-    if isinstance(user, Mapping):
-        identifier = dict(user)
-        check_required_text("user['type']", identifier.get("type"))
-    else:
-        if not isinstance(user, str):
-            raise type_error("user", "a str or a mapping", user)
-        identifier = {"type": "m.id.user", "user": check_required_text("user", user)}
+    identifier = check_identifier(user)
     answer = secret_of("secret", secret)
     return lambda stage: {"type": stage.type, "identifier": dict(identifier), "password": answer(stage)}
 
@@ -131,7 +126,9 @@ def terms(accept: Callable[[list[Policy]], bool], *, language: str = "en") -> St
 
     Args:
         accept: is given the policies and returns whether the person accepts all of them; if not,
-            ``AuthCancelledError`` ends the attempt.
+            ``AuthCancelledError`` ends the attempt. It is not called for terms of which one or more cannot be shown
+            (no name, no http(s) address, none at all): those are a ``ServerProtocolError``, since nobody accepts
+            unseen.
         language: the language to show them in, a tag such as ``"en"`` or ``"pt-BR"``; for want of it a related one
             is taken, else English, else whatever there is.
 
@@ -153,29 +150,54 @@ def terms(accept: Callable[[list[Policy]], bool], *, language: str = "en") -> St
     return answer
 
 
-def email(notify: Asker[object] | None = None, *, ask_address: Asker[str] | None = None) -> StartAuthStage:
+def email(
+    notify: Asker[object] | None = None,
+    *,
+    ask_address: Asker[str] | None = None,
+    get_code: Asker[str | None] | None = None,
+    homeserver: CodeSubmitter | None = None,
+) -> StartAuthStage:
     """Make a callback for ``m.login.email.identity`` (client-server API, "Email-based").
 
-    The mail has been sent by then if the address is among the ``inputs``. The loop polls until its link was opened.
+    The mail has been sent by then if the address is among the ``inputs``. The loop polls until its link was opened;
+    a mail that brings a code instead is one whose token request was answered with a ``submit_url``.
 
     Args:
         notify: is called when there is a mail to wait for, once for each mail, also if the attempt is resumed.
         ask_address: returns the address, if none is among the ``inputs``; called again, with ``stage.error``, if the
             server refuses it.
+        get_code: returns the code of a mail that brings one; see ``msisdn``. Without it such a mail is a warning, and
+            the loop waits in case there is a link in it as well.
+        homeserver: posts the code to the server's ``submit_url``; goes with ``get_code``.
 
     Raises:
-        TypeError: an argument is not callable.
+        TypeError: an argument has a wrong type.
+        ValueError: there is only one of ``get_code`` and ``homeserver``.
     """
     check_function("notify", notify, optional=True)
     check_function("ask_address", ask_address, optional=True)
+    check_function("get_code", get_code, optional=True)
+    if (get_code is None) != (homeserver is None):
+        raise ValueError("get_code and homeserver must be given both or neither: one asks for a code, one posts it")
+    if homeserver is not None:
+        _check_submitter(homeserver)
     fitted = None if notify is None else fit(notify, 1)
 
-    def answer(stage: Stage) -> None:
+    def answer(stage: Stage) -> Mapping[str, Any] | None:
         if stage.email_sid is None:
             stage = request_token_asking(stage, AuthType.EMAIL, ask_address, lambda value: (value,))
         # A resumed attempt comes here again, with the mail of the one before.
         if fitted is not None and is_first_time(stage, f"mail {stage.email_sid}"):
             fitted(stage)
+        if get_code is not None and homeserver is not None and stage.submit_url is not None:
+            return submit_code(stage, AuthType.EMAIL, fit(get_code, 1), homeserver.submit_token)
+        if stage.submit_url is not None:
+            warnings.warn(
+                "the mail brings a code, and nobody is asked for it: give get_code and homeserver to handlers.email",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return None
 
     return answer
 
@@ -191,8 +213,9 @@ def msisdn(
     The SMS has been sent by then if the phone number is among the ``inputs``.
 
     Args:
-        get_code: returns the code of the SMS; called again, with ``stage.error``, after a wrong one. None if the
-            person follows a link in the SMS, so that the loop waits.
+        get_code: returns the code of the SMS; called again, with ``stage.error``, after a wrong one, and after one
+            that came too late, for which another SMS was sent. None if the person follows a link in the SMS, so that
+            the loop waits.
         homeserver: posts the code to the server's ``submit_url``.
         ask_number: returns (country, phone number), if none is among the ``inputs``; called again, with
             ``stage.error``, if the server refuses it.
@@ -202,24 +225,20 @@ def msisdn(
     """
     check_function("get_code", get_code)
     check_function("ask_number", ask_number, optional=True)
-    if not callable(getattr(homeserver, "submit_token", None)):
-        raise type_error("homeserver", "a Homeserver", homeserver)
+    _check_submitter(homeserver)
     fitted = fit(get_code, 1)
 
     def answer(stage: Stage) -> Mapping[str, Any] | None:
         if stage.msisdn_sid is None:
             stage = request_token_asking(stage, AuthType.MSISDN, ask_number, tuple)
-        code = read_answer("get_code", partial(fitted, stage))
-        stage = refreshed(stage, AuthType.MSISDN)  # the SMS may have been sent once more meanwhile
-        if stage.submit_url is None or code is None:
-            return None
-        sid = stage.msisdn_sid or ""
-        with hiding(code):
-            homeserver.submit_token(stage.submit_url, sid, stage.client_secret, code)
-        # Submitted after a wrong code, too: the server's refusal counts the attempt and brings the stage back.
-        return {"type": str(AuthType.MSISDN), "threepid_creds": {"sid": sid, "client_secret": stage.client_secret}}
+        return submit_code(stage, AuthType.MSISDN, fitted, homeserver.submit_token)
 
     return answer
+
+
+def _check_submitter(homeserver: object) -> None:
+    if not callable(getattr(homeserver, "submit_token", None)):
+        raise type_error("homeserver", "a Homeserver", homeserver)
 
 
 def fallback(homeserver: FallbackPages, open_url: Callable[[str], object]) -> StartAuthStage:

@@ -16,9 +16,10 @@ import requests
 from typing_extensions import Self
 
 from ._checks import check_bool, check_optional_text, check_required_text, check_seconds, type_error
-from ._errors import HomeserverConnectionError, MatrixError, ServerProtocolError, hiding
+from ._errors import HomeserverConnectionError, MatrixError, ServerProtocolError
 from ._http.addresses import check_base_url
 from ._http.answers import raise_for_matrix_error
+from ._http.calls import AuthMetadata
 from ._http.endpoints import (
     CLIENT,
     PURPOSE_OF_PATH,
@@ -27,29 +28,35 @@ from ._http.endpoints import (
     LoginTokenResponse,
     Purpose,
     RegisterResponse,
+    given_fields,
 )
+from ._http.logins import LoginResponse, Logins, RefreshResponse, WhoamiResponse
+from ._http.repeating import repeat
 from ._http.token_requests import TokenRequests
-from ._http.transport import Transport
+from ._http.transport import Target, Transport
 from ._http.uia_request import UIARequest, check_encodable, encode
 from ._text import publish as _publish
 from ._tracebacks import without_frames
+from ._types import RetryPolicy
 
 __all__ = [
+    "AuthMetadata",
     "DeactivateResponse",
     "Homeserver",
     "HomeserverConnectionError",
+    "LoginResponse",
     "LoginTokenResponse",
     "Purpose",
+    "RefreshResponse",
     "RegisterResponse",
     "UIARequest",
+    "WhoamiResponse",
     "raise_for_matrix_error",
 ]
-
-#: What a server answers /register/available with for a name that somebody has, or that is set aside.
-_TAKEN = frozenset({"M_USER_IN_USE", "M_EXCLUSIVE"})
+_RETRY = RetryPolicy()
 
 
-class Homeserver(Endpoints, TokenRequests):
+class Homeserver(Endpoints, Logins, TokenRequests):
     """A homeserver's client-server API, as far as User-Interactive Authentication goes.
 
     It may be shared between threads, and with forked processes, which open connections of their own. It is a context
@@ -73,6 +80,13 @@ class Homeserver(Endpoints, TokenRequests):
             by either session. urllib3-future in place of urllib3 has the same limit.
         allow_insecure_http: whether plain http to other machines is allowed, where anybody on the way can read
             passwords and tokens.
+        user_id: the user for whom an application service acts, whose access token it is (application service API,
+            "Identity assertion"): it goes with every request that carries the access token, save for registrations.
+            None for whom the token belongs to; an application service's is that of its own user, for whom a homeserver
+            does what was meant for another one, and says nothing.
+        device_id: the device that it acts as (v1.17).
+        retry: how often the calls that are no UIA requests are repeated, and how long they wait at most; those have a
+            policy of their own in ``InteractiveAuth``. None for never, not even after a 429.
 
     Raises:
         TypeError: an argument has a wrong type.
@@ -87,15 +101,26 @@ class Homeserver(Endpoints, TokenRequests):
         session: requests.Session | None = None,
         timeout: float = 30.0,
         allow_insecure_http: bool = False,
+        user_id: str | None = None,
+        device_id: str | None = None,
+        retry: RetryPolicy | None = _RETRY,
     ) -> None:
         if session is not None and not isinstance(session, requests.Session):
             raise type_error("session", "a requests.Session or None", session)
         if not 0 < check_seconds("timeout", timeout) <= threading.TIMEOUT_MAX:
             raise ValueError("timeout must be more than 0 seconds, and not more than a system can wait")
         check_bool("allow_insecure_http", allow_insecure_http)
+        if retry is not None and not isinstance(retry, RetryPolicy):
+            raise type_error("retry", "a RetryPolicy or None", retry)
+        identity = {
+            "user_id": check_optional_text("user_id", user_id),
+            "device_id": check_optional_text("device_id", device_id),
+        }
         address = check_base_url(base_url, allow_insecure_http=allow_insecure_http)
         self.access_token = access_token
         self._allow_insecure_http = allow_insecure_http
+        self._identity: dict[str, str] = given_fields(identity)
+        self._retry = retry
         self._transport = Transport(address, timeout, session)
 
     @classmethod
@@ -107,14 +132,23 @@ class Homeserver(Endpoints, TokenRequests):
         access_token: str | None = None,
         session: requests.Session | None = None,
         timeout: float = 30.0,
+        user_id: str | None = None,
+        device_id: str | None = None,
+        retry: RetryPolicy | None = _RETRY,
     ) -> Self:
         """Find the homeserver of a server name (client-server API, "Server discovery").
+
+        The document is asked for at the host name, without its port, which is that of another API. Redirects to https
+        are followed. Where there is no document, the server name is taken for the homeserver's address.
 
         Args:
             server_name_or_user_id: a server name like ``"example.org"``, or a user id like ``"@alice:example.org"``.
             access_token: see the constructor, as for what follows.
             session: a session to send by.
             timeout: seconds, for each of the requests.
+            user_id: see the constructor.
+            device_id: likewise.
+            retry: likewise; it is for the requests of the discovery, too.
 
         Raises:
             ServerProtocolError: what was found there is no homeserver.
@@ -127,10 +161,13 @@ class Homeserver(Endpoints, TokenRequests):
         text = check_required_text("server_name_or_user_id", server_name_or_user_id)
         server_name = text.partition(":")[2] if text.startswith("@") else text
         return cls(
-            discover_base_url(server_name, session, timeout),
+            discover_base_url(server_name, session, timeout, retry),
             access_token=access_token,
             session=session,
             timeout=timeout,
+            user_id=user_id,
+            device_id=device_id,
+            retry=retry,
         )
 
     @property
@@ -149,6 +186,9 @@ class Homeserver(Endpoints, TokenRequests):
         if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
             raise ValueError("access_token must be printable ASCII without spaces")
         self._access_token = token
+
+    def _set_access_token(self, token: str | None) -> None:
+        self.access_token = token
 
     def close(self) -> None:
         """Close the connections; a session that was passed in stays open."""
@@ -175,10 +215,16 @@ class Homeserver(Endpoints, TokenRequests):
         *,
         logged_in: bool = True,
     ) -> UIARequest[Any]:
-        target = self._transport.target(method, path, params)
+        target = self._target(method, path, params, with_token=logged_in)
+
+        devices = body.get("devices") if isinstance(body, Mapping) else None
 
         def send(encoded: str) -> dict[str, Any]:
-            return self._transport.send(target, encoded, self._access_token if logged_in else None)
+            try:
+                return self._transport.send(target, encoded, self._access_token if logged_in else None)
+            except MatrixError as error:
+                refusal = error
+            raise self._explained(refusal, path, devices)
 
         name = f"{target.method} {target.address}"
         purpose = PURPOSE_OF_PATH.get(path)
@@ -188,10 +234,33 @@ class Homeserver(Endpoints, TokenRequests):
         msisdn = partial(self.request_msisdn_token, purpose)
         return UIARequest(name, send, body, required or {}, email, msisdn)
 
-    def _post(self, url: str, body: Mapping[str, Any], *, with_token: bool) -> dict[str, Any]:
-        token = self._access_token if with_token else None
-        encoded = check_encodable("the request", encode("the request", body))
-        return self._transport.send(self._transport.target("POST", url), encoded, token)
+    def _target(self, method: str, url: str, params: Mapping[str, str] | None, *, with_token: bool) -> Target:
+        # Without the token it would be nobody's assertion, and a registration is not yet anybody's.
+        asserted = with_token and url != f"{CLIENT}/register"
+        return self._transport.target(method, url, {**self._identity, **(params or {})} if asserted else params)
+
+    def _call(
+        self,
+        method: str,
+        url: str,
+        body: Mapping[str, Any] | None = None,
+        params: Mapping[str, str] | None = None,
+        *,
+        with_token: bool = False,
+    ) -> dict[str, Any]:
+        encoded = None if body is None else check_encodable("the request", encode("the request", body))
+        target = self._target(method, url, params, with_token=with_token)
+        try:
+            return repeat(
+                self._retry, lambda: self._transport.send(target, encoded, self._access_token if with_token else None)
+            )
+        except MatrixError as error:
+            refusal = error
+        raise self._explained(refusal, url) if url.startswith("/") else refusal
+
+    def _get(self, path: str, *, again: bool = False) -> dict[str, Any]:
+        target = self._transport.target("GET", path)
+        return repeat(self._retry if again else None, partial(self._transport.send, target))
 
     # What belongs to the stages
 
@@ -217,43 +286,6 @@ class Homeserver(Endpoints, TokenRequests):
             f"{self.base_url}{CLIENT}/auth/{stage}/fallback/web"
             f"?session={quote(check_required_text('session', session), safe='')}"
         )
-
-    @without_frames
-    def username_available(self, name: str) -> bool:
-        """Return whether a user name can still be registered (client-server API, "GET /register/available").
-
-        Raises:
-            MatrixError: the server refused to say, for example because the name is no valid one.
-            ServerProtocolError: the answer does not say.
-            HomeserverConnectionError: there was no complete answer.
-        """
-        params = {"username": check_required_text("name", name)}
-        try:
-            return self._ask_bool(f"{CLIENT}/register/available", params, "available")
-        except MatrixError as error:
-            if error.errcode in _TAKEN:
-                return False
-            raise
-
-    @without_frames
-    def registration_token_validity(self, token: str) -> bool:
-        """Return whether a registration token is valid now (client-server API, "Token-authenticated registration").
-
-        Raises:
-            MatrixError: the server refused to say.
-            ServerProtocolError: the answer does not say.
-            HomeserverConnectionError: there was no complete answer.
-        """
-        params = {"token": check_required_text("token", token)}
-        path = "/_matrix/client/v1/register/m.login.registration_token/validity"
-        with hiding(token):
-            return self._ask_bool(path, params, "valid")
-
-    def _ask_bool(self, path: str, params: Mapping[str, str], key: str) -> bool:
-        value = self._transport.send(self._transport.target("GET", path, params)).get(key)
-        if not isinstance(value, bool):
-            raise ServerProtocolError(f"{self.base_url} does not say in {key!r} what it was asked for")
-        return value
 
 
 _publish(globals())

@@ -17,6 +17,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from throwaway_synapse import TOKEN, Synapse, throwaway_synapse
 
+from interactive_auth import Homeserver
 from interactive_auth.testing import UIAServer, homeservers
 
 README = Path(__file__).parents[1] / "README.rst"
@@ -39,7 +40,7 @@ BLOCKS = read_blocks()
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Synapse]:
-    with throwaway_synapse(TOKEN) as running:
+    with throwaway_synapse(TOKEN, {"refreshable_access_token_lifetime": "10m"}) as running:
         running.add_registration_token("a-token")
         yield running
 
@@ -96,6 +97,7 @@ def test_every_block_has_a_test() -> None:
         "In a notebook",
         "In the tests of a bot",
         "Going on elsewhere",
+        "Logging in, and fresh tokens",
         "With another HTTP client",
         "Every stage and every endpoint",
     }
@@ -246,6 +248,26 @@ def test_a_step_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("expires", [False, True], ids=["good", "expired"])
+def test_fresh_tokens(
+    answered: Synapse, device: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch, expires: bool
+) -> None:
+    """The device is gone, also if the access token is no longer good when it is used."""
+    user_id, replacements = device
+    if expires:
+
+        def give(answer: dict[str, Any]) -> dict[str, Any]:
+            return {**answer, "access_token": "no-longer-good"} if answer.get("device_id") == "MINE" else answer
+
+        own = Homeserver._call
+        monkeypatch.setattr(Homeserver, "_call", lambda *given, **named: give(own(*given, **named)))
+
+    run("Logging in, and fresh tokens", {'"alice"': replacements['"alice"']})
+
+    assert "MINE" in devices_of(answered, user_id)
+    assert "OLDDEVICE" not in devices_of(answered, user_id)
+
+
 def test_every_test_that_is_named_exists() -> None:
     """The tables of stages and endpoints name tests that are there, and have no empty cell."""
     text = README.read_text()
@@ -272,6 +294,6 @@ def test_every_message_that_is_explained_exists() -> None:
 
     parts = [part.strip() for message in own for part in message.split("...") if part.strip()]
 
-    assert len(messages) == 24
+    assert len(messages) == 29
     assert sorted(messages, key=str.lower) == messages
     assert [part for part in parts if part not in sources] == []

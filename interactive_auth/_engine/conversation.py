@@ -15,12 +15,13 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from .._errors import InteractiveAuthError, MatrixError
+from .._replies import FAILURES, Reply, classify_failure, wait_reason
+from .._retry import IS_REPEATED, Retries
 from .._text import plain, printable
 from .._types import AuthType, DoRequest, Inputs, ResumeState, RetryPolicy, StateChanged
 from .flows import next_stage
 from .handover import Handover
-from .replies import FAILURES, Reply, classify_failure, refuse_misuse, wait_reason
-from .retry import Retries
+from .misuse import refuse_misuse
 from .session import UIASession
 from .threepid import Threepid
 
@@ -231,6 +232,7 @@ class Conversation(Generic[T]):
                 self.save_state(anyway=True)
                 # The same number on a repetition: a server that has sent the mail already does not send it twice.
                 arguments = (*address, self.client_secret, threepid.send_attempt + 1, self.session.id)
+                before = IS_REPEATED.set(True)
                 try:
                     reply = threepid.request(*arguments)
                 except FAILURES as failure:
@@ -243,6 +245,8 @@ class Conversation(Generic[T]):
                     self.save_state()
                     self._handover.raise_if_cancelled(since)
                     return
+                finally:
+                    IS_REPEATED.reset(before)
                 _log.debug("the token request for %s is answered %s", threepid.stage, for_a_log(error))
                 meaning = classify_failure(error)
                 wait = retries.wait_after(meaning, error)

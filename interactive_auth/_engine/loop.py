@@ -13,6 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from .._errors import MatrixError, ServerProtocolError, StageFailedError
+from .._replies import Reply, wait_reason
+from .._retry import Retries
 from .._text import printable
 from .._types import AuthType
 from .context import ask, check_answer
@@ -20,8 +22,6 @@ from .conversation import Conversation, for_a_log
 from .flows import Needs, Stages, choose_flow, count_open, next_stage
 from .handover import Handover, Submission
 from .options import Options
-from .replies import Reply, wait_reason
-from .retry import Retries
 from .waiting import Waiting
 
 if TYPE_CHECKING:

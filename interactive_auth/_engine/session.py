@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._errors import MatrixError
+from .._replies import Reply, classify_failure
 from .._text import encodable, is_text, plain
 from .._types import AuthType
 from .flows import Stages, read_flows
 from .quirks import SESSION_LOST, WRONG_PASSWORD, says
-from .replies import Reply, classify_failure
 
 #: The access token's 401s (client-server API, "Soft logout", "Account locking"); the UIA session outlives them.
 _LOGGED_OUT = frozenset({"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN", "M_USER_LOCKED"})

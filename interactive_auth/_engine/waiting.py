@@ -11,14 +11,14 @@ import warnings
 from typing import Any, Generic, TypeVar
 
 from .._errors import AuthTimeoutError, MatrixError
+from .._replies import Reply
+from .._retry import Retries, is_name_in_use
 from .._text import printable
 from .context import ANSWERED
 from .conversation import Conversation, for_a_log
 from .handover import Handover, Submission
 from .options import Options
 from .quirks import NOT_VALIDATED, TAKES_NO_POLLS, says
-from .replies import Reply
-from .retry import Retries, is_name_in_use
 
 T = TypeVar("T")
 

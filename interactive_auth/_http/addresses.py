@@ -7,55 +7,83 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from contextlib import suppress
 from urllib.parse import urlsplit
+
+import requests
 
 from .._checks import check_required_text
 
 
 def check_base_url(value: object, *, allow_insecure_http: bool) -> str:
-    """Return a homeserver's address without a trailing slash.
+    """Return a homeserver's address without a trailing slash; an international name in its ASCII form.
 
     Raises:
         TypeError: it is no str.
         ValueError: it is no http(s) address, has parts that such an address has not, or is plain http elsewhere than
             on this machine, where passwords and tokens could be read on the way.
     """
+    address = check_address(value, allow_insecure_http=allow_insecure_http)
+    if "_matrix" in address.split("/")[3:]:
+        raise ValueError(
+            "base_url must be the homeserver's address alone, without /_matrix, like https://matrix.example.org"
+        )
+    return address.rstrip("/")
+
+
+def check_address(value: object, *, allow_insecure_http: bool) -> str:
+    """Return an address that something may be sent to; an international name in its ASCII form.
+
+    Raises:
+        TypeError: it is no str.
+        ValueError: see ``check_base_url``.
+    """
     text = check_required_text("base_url", value)
+    if any(c.isspace() for c in text):
+        raise ValueError("base_url must have no white space")
     unfit = "base_url must be an http:// or https:// address with a host, like https://matrix.example.org"
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
         parts, host, port = urlsplit(""), None, None  # the error's text may quote a password
-    strange = any(c in " \\" or not c.isprintable() for c in text)
-    if (
-        host is None
-        or port == 0
-        or parts.scheme not in ("http", "https")
-        or strange
-        or not _is_host(host, parts.netloc)
-    ):
+    strange = "\\" in text or not text.isprintable()
+    if host is None or port == 0 or parts.scheme not in ("http", "https") or strange:
         raise ValueError(unfit)
     if parts.username is not None or "?" in text or "#" in text:
         raise ValueError("base_url must have no user name, password, query or fragment")
+    ascii_host = _ascii_host(host, parts.netloc)
+    if ascii_host is None:
+        raise ValueError("base_url has a host that cannot be looked up, by its form alone")
     if parts.scheme == "http" and not allow_insecure_http and not is_loopback(host):
         raise ValueError(
             f"base_url is plain http to {host}, where secrets can be read on the way: "
             "use https, or allow_insecure_http=True"
         )
-    return text.rstrip("/")
+    if ascii_host == host:
+        return text
+    return text.replace(parts.netloc, ascii_host if port is None else f"{ascii_host}:{port}", 1)
 
 
-def _is_host(name: str, netloc: str) -> bool:
-    """Return whether a name can be looked up, as far as its form goes; requests would say so in the middle of it."""
+def _ascii_host(name: str, netloc: str) -> str | None:
+    """Return a name as it is looked up, None if it cannot be; requests would say so in the middle of a request."""
+    if name.startswith("*"):
+        return None
     try:
         if "[" in netloc:
             ipaddress.ip_address(name.partition("%")[0])  # Python 3.10 takes anything in brackets
-        else:
-            name.encode("idna")  # labels neither empty nor too long
+            return name
+        found = name.encode("idna").decode("ascii")  # labels neither empty nor too long
     except ValueError:
-        return False
-    return not name.startswith("*")
+        return None
+    if name.isascii():
+        return name
+    # requests takes names by the newer rules (IDNA 2008), which have some letters differ that the older ones have not,
+    # and know no emojis, under which homeservers live all the same.
+    with suppress(requests.exceptions.InvalidURL):
+        prepared = requests.Request("GET", f"https://{name}").prepare()
+        found = urlsplit(prepared.url or "").hostname or found
+    return found
 
 
 def is_loopback(host: str) -> bool:

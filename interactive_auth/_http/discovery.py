@@ -6,20 +6,27 @@ What must not be here: anything that sends credentials or a body.
 from __future__ import annotations
 
 from contextlib import closing
+from functools import partial
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
 from .._errors import MatrixError, ServerProtocolError
 from .._text import printable, shown
+from .._types import RetryPolicy
 from .addresses import check_base_url
+from .repeating import repeat
 from .transport import Transport
 
 #: As many redirects of the well-known document are followed; it is public, and asked for without credentials.
-_REDIRECTS = 5
+_REDIRECTS = 30
+#: The redirects that there are (MSC4402, as for the document of servers); 300 and 304 lead nowhere.
+_MOVED = frozenset({301, 302, 303, 307, 308})
 
 
-def discover_base_url(server_name: str, session: requests.Session | None, timeout: float) -> str:
+def discover_base_url(
+    server_name: str, session: requests.Session | None, timeout: float, retry: RetryPolicy | None
+) -> str:
     """Return the address of the homeserver of ``server_name``.
 
     A server name without the document is taken for the homeserver's own address, as clients commonly do.
@@ -31,13 +38,16 @@ def discover_base_url(server_name: str, session: requests.Session | None, timeou
     """
     if not server_name or any(c in server_name for c in "/?#@\\ "):
         raise ValueError("server_name_or_user_id must be a server name like example.org or a user id")
-    asked = check_base_url(f"https://{server_name}", allow_insecure_http=False)
+    own = check_base_url(f"https://{server_name}", allow_insecure_http=False)
+    # The port of a server name is where other homeservers connect to; the document is the website's.
+    asked = own[: own.rindex(":")] if urlsplit(own).port is not None else own
     try:
         with closing(Transport(asked, timeout, session)) as transport:
-            base_url = _well_known(transport)
+            base_url = _well_known(transport, retry) or own
         # The specification wants the address tried before it is trusted.
         with closing(Transport(base_url, timeout, session)) as transport:
-            versions = transport.send(transport.target("GET", "/_matrix/client/versions")).get("versions")
+            target = transport.target("GET", "/_matrix/client/versions")
+            versions = repeat(retry, lambda: transport.send(target)).get("versions")
     except MatrixError as error:
         raise ServerProtocolError(f"there is no homeserver for {server_name}: {error}") from None
     if not isinstance(versions, list):
@@ -46,18 +56,20 @@ def discover_base_url(server_name: str, session: requests.Session | None, timeou
     return base_url
 
 
-def _well_known(transport: Transport) -> str:
+def _well_known(transport: Transport, retry: RetryPolicy | None) -> str | None:
+    """Return the address that the document names, None if there is no document."""
     address = f"{transport.base_url}/.well-known/matrix/client"
     for _ in range(_REDIRECTS):
+        target = transport.target("GET", address)
         try:
-            document = transport.send(transport.target("GET", address))
+            document = repeat(retry, partial(transport.send, target))
         except MatrixError as error:
             if error.http_status == 404:
-                return transport.base_url
-            target = _https_target(address, error._redirect)
-            if target is None:
+                return None
+            moved = _https_target(address, error)
+            if moved is None:
                 raise
-            address = target
+            address = moved
         else:
             break
     else:
@@ -70,10 +82,13 @@ def _well_known(transport: Transport) -> str:
         raise ServerProtocolError(f"{shown(address)} names no homeserver: {printable(str(error))}") from None
 
 
-def _https_target(address: str, location: str | None) -> str | None:
-    """Return where a redirect leads, None if it is not to be followed."""
+def _https_target(address: str, error: MatrixError) -> str | None:
+    """Return where a redirect leads (MSC4402), None if it is none, or not to be followed."""
+    location = error._redirect
+    if error.http_status not in _MOVED or not location:
+        return None
     try:
-        target = urljoin(address, location or "")
-        return target if location and urlsplit(target).scheme == "https" else None
+        target = urljoin(address, location)
+        return target if urlsplit(target).scheme == "https" else None
     except ValueError:  # half of an IPv6 address
         return None

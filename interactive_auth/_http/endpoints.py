@@ -27,6 +27,8 @@ from .._tracebacks import without_frames
 from .uia_request import UIARequest
 
 CLIENT = "/_matrix/client/v3"
+#: The type of a login or a registration by an application service.
+APPLICATION_SERVICE = "m.login.application_service"
 
 #: Where a token is requested for (client-server API, the six "requestToken" endpoints).
 Purpose = Literal["register", "account/password", "account/3pid"]
@@ -119,10 +121,12 @@ class Endpoints(ABC):
         inhibit_login: bool | None = None,
         refresh_token: bool | None = None,
         kind: Literal["user", "guest"] | None = None,
+        type: Literal["m.login.application_service"] | None = None,
     ) -> UIARequest[RegisterResponse]:
         """Make the request that registers an account (client-server API, "POST /register").
 
-        What is None is left out, so that the server decides. An access token is not sent.
+        What is None is left out, so that the server decides. An access token is not sent, unless it is that of an
+        application service.
 
         Args:
             username: the local part of the user id; the server makes one up if there is none.
@@ -132,10 +136,14 @@ class Endpoints(ABC):
             inhibit_login: whether to log no device in.
             refresh_token: whether to ask for a refresh token.
             kind: "guest" for a guest account, which wants no authentication.
+            type: ``"m.login.application_service"`` for an account in the namespace of an application service, whose
+                access token is sent then; it wants no authentication. With ``inhibit_login`` no device is made, as
+                homeservers want it that leave their accounts to OAuth (application service API, v1.17).
         """
         check_bool("inhibit_login", inhibit_login, optional=True)
         check_bool("refresh_token", refresh_token, optional=True)
         body = {
+            "type": type,
             "username": check_optional_text("username", username),
             "password": check_optional_text("password", password),
             "device_id": check_optional_text("device_id", device_id),
@@ -147,8 +155,11 @@ class Endpoints(ABC):
         }
         if kind not in (None, "user", "guest"):
             raise ValueError('kind must be "user", "guest" or None')
+        if type not in (None, APPLICATION_SERVICE):
+            raise ValueError(f'type must be "{APPLICATION_SERVICE}" or None')
         params = None if kind is None else {"kind": kind}
-        return self._request("POST", f"{CLIENT}/register", _given(body), params, {"user_id": str}, logged_in=False)
+        given, required = given_fields(body), {"user_id": str}
+        return self._request("POST", f"{CLIENT}/register", given, params, required, logged_in=type is not None)
 
     @without_frames
     def change_password(self, new_password: str, *, logout_devices: bool | None = None) -> UIARequest[dict[str, Any]]:
@@ -163,7 +174,7 @@ class Endpoints(ABC):
         """
         password = check_required_text("new_password", new_password)
         check_bool("logout_devices", logout_devices, optional=True)
-        body = _given({"new_password": password, "logout_devices": logout_devices})
+        body = given_fields({"new_password": password, "logout_devices": logout_devices})
         return self._request("POST", f"{CLIENT}/account/password", body)
 
     @without_frames
@@ -178,7 +189,7 @@ class Endpoints(ABC):
         """
         check_bool("erase", erase, optional=True)
         body = {"id_server": check_optional_text("id_server", id_server), "erase": erase}
-        return self._request("POST", f"{CLIENT}/account/deactivate", _given(body))
+        return self._request("POST", f"{CLIENT}/account/deactivate", given_fields(body))
 
     @without_frames
     def add_threepid(self, client_secret: str, sid: str) -> UIARequest[dict[str, Any]]:
@@ -284,6 +295,6 @@ class Endpoints(ABC):
         return self._request(method.upper(), path, body, query)
 
 
-def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+def given_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}

@@ -5,36 +5,54 @@ What must not be here: sending, which ``Homeserver`` adds, and the stages that t
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from .._checks import check_client_secret, check_required_text, check_text, type_error
 from .._errors import MatrixError, ServerProtocolError, hiding
-from .._text import printable
+from .._text import printable, shown
 from .._tracebacks import without_frames
-from .addresses import check_base_url, may_be_this_machine
+from .addresses import check_address, may_be_this_machine
+from .calls import Calls
 from .endpoints import CLIENT, PURPOSES, Purpose
 
-#: What servers answer a wrong code with, if not 200 and ``success: false``: Synapse before a real Sydent 400, Sydent
-#: itself 404 or 500.
-_WRONG_CODE = frozenset({400, 404, 500})
+
+class _WrongCode(NamedTuple):
+    """A way to say that a code is wrong.
+
+    Attributes:
+        status: the HTTP status code.
+        errcode: the error code.
+        words: what the server's words are; empty if the error code says it all.
+    """
+
+    status: int
+    errcode: str
+    words: str = ""
 
 
-class TokenRequests(ABC):
-    """The token requests of a homeserver; ``Homeserver`` adds how they are sent."""
+#: How servers say it. A bare ``success: false``, whatever the status, needs no row.
+_WRONG_CODES = (
+    _WrongCode(400, "M_TOKEN_INCORRECT"),  # identity service API since v1.18 (MSC4183)
+    _WrongCode(404, "M_NO_VALID_SESSION", "No session could be found with this sid"),  # Sydent
+    _WrongCode(200, "M_NO_VALID_SESSION", "No session could be found with this sid"),  # Sydent before 2.4
+    _WrongCode(500, "M_UNKNOWN", "Internal Server Error"),  # Sydent, for a code of a strange form
+    _WrongCode(400, "M_UNKNOWN", "Error contacting the identity server"),  # Synapse, before a Sydent's 404
+)
+
+
+def _says_wrong_code(error: MatrixError) -> bool:
+    if error.errcode is None:
+        return error.data.get("success") is False
+    said = (error.http_status, error.errcode)
+    return any(said == row[:2] and row.words in (error.error or "") for row in _WRONG_CODES)
+
+
+class TokenRequests(Calls):
+    """The token requests of a homeserver."""
 
     _allow_insecure_http: bool
-
-    @property
-    @abstractmethod
-    def base_url(self) -> str:
-        """The homeserver's address."""
-
-    @abstractmethod
-    def _post(self, url: str, body: Mapping[str, Any], *, with_token: bool) -> dict[str, Any]:
-        """Post JSON to a path of the homeserver's or to a whole address, and return the JSON object of the success."""
 
     @without_frames
     def request_email_token(
@@ -138,10 +156,10 @@ class TokenRequests(ABC):
             raise ValueError("id_server and id_access_token must be given both or neither")
         secret = check_client_secret(check_required_text("client_secret", client_secret))
         body = {"client_secret": secret, **address, "send_attempt": send_attempt, **given}
-        # Only adding an address is done by an account; the others are for those who cannot log in.
+        # Without the access token: the specification wants none, not even where an account adds an address.
         path = f"{CLIENT}/{purpose}/{medium}/requestToken"
         with hiding(secret, given.get("id_access_token")):
-            return self._post(path, body, with_token=purpose == "account/3pid")
+            return self._call("POST", path, body)
 
     @without_frames
     def submit_token(self, submit_url: str, sid: str, client_secret: str, token: str) -> bool:
@@ -157,7 +175,8 @@ class TokenRequests(ABC):
             Whether the code was right; if not, ask for it again.
 
         Raises:
-            MatrixError: the server refused for another reason than a wrong code, a rate limit for example.
+            MatrixError: the server refused for another reason than a wrong code: M_SESSION_EXPIRED if the code came
+                too late, so that another one has to be requested, a rate limit, or a proxy's page.
             ServerProtocolError: ``submit_url`` is no address that a code may be sent to.
             HomeserverConnectionError: there was no complete answer.
             TypeError: an argument has a wrong type.
@@ -170,7 +189,7 @@ class TokenRequests(ABC):
             "token": check_required_text("token", token),
         }
         try:
-            check_base_url(url.partition("?")[0], allow_insecure_http=self._allow_insecure_http)
+            check_address(url.partition("?")[0], allow_insecure_http=self._allow_insecure_http)
         except ValueError as error:
             raise ServerProtocolError(
                 f"the server wants the code at an unfit address: {printable(str(error))}"
@@ -180,10 +199,18 @@ class TokenRequests(ABC):
             urlsplit(self.base_url).hostname or ""
         ):
             raise ServerProtocolError("the server wants the code at an address of this machine, where it is not itself")
-        try:
-            with hiding(client_secret, token):
-                return self._post(url, body, with_token=False).get("success") is True
-        except MatrixError as error:
-            if error.http_status in _WRONG_CODE:
+        with hiding(client_secret, token):
+            try:
+                answer = self._call("POST", url, body)
+            except MatrixError as error:
+                if _says_wrong_code(error):
+                    return False
+                raise
+            if answer.get("success") is True:
+                return True
+            # Sydent says 200 to all, and what is wrong beside it; without a word it is the code.
+            refusal = MatrixError(200, answer)
+            if refusal.errcode is None or _says_wrong_code(refusal):
                 return False
-            raise
+            refusal._context = f"POST {shown(url)}"
+            raise refusal

@@ -10,8 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from interactive_auth import Homeserver, InteractiveAuth, Stage
-from interactive_auth._engine import retry as _retry
+from interactive_auth import Homeserver, InteractiveAuth, Stage, _retry
 
 EMAIL = "m.login.email.identity"
 

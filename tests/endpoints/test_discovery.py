@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import requests
 import trustme
+from support.website import stand_at_443
 from support.wire import Reply, Wire, serve
 
 from interactive_auth import Homeserver, HomeserverConnectionError, MatrixError, ServerProtocolError
+from interactive_auth._http import repeating
 
 WELL_KNOWN = "/.well-known/matrix/client"
 VERSIONS = Reply(200, {"versions": ["v1.17"]})
@@ -40,7 +42,7 @@ def bundle(authority: trustme.CA, tmp_path: Path) -> Path:
 def site(authority: trustme.CA) -> Iterator[Site]:
     """Run HTTPS servers that give a reply for each path, and 404 for all others."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
+    authority.issue_cert("localhost", "::1", "xn--fa-hia.example", "*.example.org").configure_cert(context)
     with ExitStack() as running:
 
         def start(replies: dict[str, Reply]) -> Wire:
@@ -55,9 +57,23 @@ def trusting(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
 
 
-def name_of(wire: Wire) -> str:
-    """Return the server name that a server is found by."""
-    return wire.base_url.removeprefix("https://")
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no repetition take time."""
+    monkeypatch.setattr(repeating, "clock", PatientClock())
+
+
+class PatientClock(repeating.Clock):
+    """A clock on which waiting takes no time."""
+
+    def wait(self, seconds: float) -> None:
+        assert 0 <= seconds <= 120
+
+
+@pytest.fixture
+def name_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Wire], str]:
+    """Make server names, whose website a server is; the port is that of no website."""
+    return lambda wire: stand_at_443(monkeypatch, wire.base_url)
 
 
 def document(base_url: object) -> Reply:
@@ -68,7 +84,7 @@ def document(base_url: object) -> Reply:
 @pytest.mark.usefixtures("trusting")
 @pytest.mark.parametrize("prefix", ["", "@alice:"], ids=["server-name", "user-id"])
 @pytest.mark.parametrize("ending", ["", "/"], ids=["plain", "trailing-slash"])
-def test_the_document_is_followed(site: Site, prefix: str, ending: str) -> None:
+def test_the_document_is_followed(site: Site, prefix: str, ending: str, name_of: Callable[[Wire], str]) -> None:
     """A server name, or a user id on it, leads to the homeserver that its document names, if it is one."""
     target = site({"/matrix/_matrix/client/versions": VERSIONS})
     named = site({WELL_KNOWN: document(f"{target.base_url}/matrix{ending}")})
@@ -82,7 +98,7 @@ def test_the_document_is_followed(site: Site, prefix: str, ending: str) -> None:
 
 
 @pytest.mark.usefixtures("trusting")
-def test_without_a_document(site: Site) -> None:
+def test_without_a_document(site: Site, name_of: Callable[[Wire], str]) -> None:
     """A server name without a document is the homeserver's own address."""
     named = site({"/_matrix/client/versions": VERSIONS})
 
@@ -91,8 +107,8 @@ def test_without_a_document(site: Site) -> None:
 
 
 @pytest.mark.usefixtures("trusting")
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_to_https(site: Site, status: int) -> None:
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_to_https(site: Site, status: int, name_of: Callable[[Wire], str]) -> None:
     """A document that was moved to another https address is found there, over several steps, relative ones too."""
     target = site({"/_matrix/client/versions": VERSIONS})
     moved = site(
@@ -106,7 +122,7 @@ def test_a_redirect_to_https(site: Site, status: int) -> None:
 
 
 @pytest.mark.usefixtures("trusting")
-def test_a_redirect_to_http(site: Site) -> None:
+def test_a_redirect_to_http(site: Site, name_of: Callable[[Wire], str]) -> None:
     """A redirect to plain http, where anybody on the way can name a homeserver, is not followed."""
     with serve(lambda sent: document("https://localhost")) as plain:
         named = site({WELL_KNOWN: Reply(302, {}, {"Location": plain.base_url})})
@@ -118,14 +134,69 @@ def test_a_redirect_to_http(site: Site) -> None:
 
 
 @pytest.mark.usefixtures("trusting")
-def test_redirects_in_circles(site: Site) -> None:
+def test_redirects_in_circles(site: Site, name_of: Callable[[Wire], str]) -> None:
     """A document that leads back to itself ends after some steps."""
     named = site({WELL_KNOWN: Reply(302, {}, {"Location": WELL_KNOWN})})
 
     with pytest.raises(ServerProtocolError, match="in circles"):
         Homeserver.discover(name_of(named))
 
-    assert len(named.sent) < 10
+    assert len(named.sent) == 30
+
+
+@pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize("status", [300, 304, 305])
+def test_what_is_no_redirect(site: Site, status: int, name_of: Callable[[Wire], str]) -> None:
+    """Another status of that kind leads nowhere, whatever it names."""
+    target = site({WELL_KNOWN: document("https://localhost")})
+    named = site({WELL_KNOWN: Reply(status, {}, {"Location": f"{target.base_url}{WELL_KNOWN}"})})
+
+    with pytest.raises(ServerProtocolError):
+        Homeserver.discover(name_of(named))
+
+    assert target.sent == []
+
+
+@pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("localhost", "localhost"),
+        ("@alice:localhost:8448", "localhost"),
+        ("localhost:1", "localhost"),
+        ("[::1]", "[::1]"),
+        ("@alice:[::1]:8448", "[::1]"),
+        ("faß.example", "xn--fa-hia.example"),
+        ("xn--fa-hia.example", "xn--fa-hia.example"),
+        ("@alice:🧡🦊.example.org:8448", "xn--9s9hnf.example.org"),
+    ],
+)
+def test_the_document_is_the_websites(site: Site, name: str, host: str, name_of: Callable[[Wire], str]) -> None:
+    """It is asked for at the host name's own port, of IPv6 addresses and of international names in either form, too."""
+    target = site({"/_matrix/client/versions": VERSIONS})
+    named = site({WELL_KNOWN: document(target.base_url)})
+    name_of(named)
+
+    with Homeserver.discover(name) as homeserver:
+        assert homeserver.base_url == target.base_url
+
+    assert [(sent.path, sent.headers["Host"]) for sent in named.sent] == [(WELL_KNOWN, host)]
+
+
+@pytest.mark.usefixtures("trusting")
+def test_trouble_that_passes(site: Site, name_of: Callable[[Wire], str]) -> None:
+    """A website that is away for a moment is asked again; not so for those who want none of that."""
+    target = site({"/_matrix/client/versions": VERSIONS})
+    named = site({})
+    answers = [Reply(502, {}), document(target.base_url)]
+    named.answer = lambda sent: answers.pop(0)
+
+    with Homeserver.discover(name_of(named)) as homeserver:
+        assert homeserver.base_url == target.base_url
+
+    answers += [Reply(502, {}), document(target.base_url)]
+    with pytest.raises(ServerProtocolError, match="502"):
+        Homeserver.discover(name_of(named), retry=None)
 
 
 @pytest.mark.usefixtures("trusting")
@@ -158,7 +229,7 @@ def test_redirects_in_circles(site: Site) -> None:
         *("403", "500", "redirect-to-nowhere"),
     ],
 )
-def test_a_bad_document(site: Site, reply: Reply) -> None:
+def test_a_bad_document(site: Site, reply: Reply, name_of: Callable[[Wire], str]) -> None:
     """A document that names no homeserver is the server's fault, and nothing else is asked for."""
     named = site({WELL_KNOWN: reply})
 
@@ -174,7 +245,7 @@ def test_a_bad_document(site: Site, reply: Reply) -> None:
     [NOT_FOUND, Reply(200, {}), Reply(200, {"versions": "v1.17"}), Reply(200, b"Welcome"), Reply(502, {})],
     ids=["404", "no-versions", "text-versions", "no-json", "502"],
 )
-def test_an_address_that_is_no_homeserver(site: Site, reply: Reply) -> None:
+def test_an_address_that_is_no_homeserver(site: Site, reply: Reply, name_of: Callable[[Wire], str]) -> None:
     """An address whose server states no versions is no homeserver, whatever else it answers."""
     target = site({"/_matrix/client/versions": reply})
     named = site({WELL_KNOWN: document(target.base_url)})
@@ -184,7 +255,7 @@ def test_an_address_that_is_no_homeserver(site: Site, reply: Reply) -> None:
 
 
 @pytest.mark.usefixtures("trusting")
-def test_an_address_where_nobody_listens(site: Site) -> None:
+def test_an_address_where_nobody_listens(site: Site, name_of: Callable[[Wire], str]) -> None:
     """A homeserver that cannot be reached is connection trouble, which may pass."""
     named = site({WELL_KNOWN: document("https://localhost:1")})
 
@@ -192,7 +263,7 @@ def test_an_address_where_nobody_listens(site: Site) -> None:
         Homeserver.discover(name_of(named))
 
 
-def test_a_certificate_that_nobody_vouches_for(site: Site) -> None:
+def test_a_certificate_that_nobody_vouches_for(site: Site, name_of: Callable[[Wire], str]) -> None:
     """Without trust in the authority nothing is asked for, let alone believed."""
     named = site({WELL_KNOWN: document("https://localhost")})
 
@@ -202,7 +273,9 @@ def test_a_certificate_that_nobody_vouches_for(site: Site) -> None:
     assert named.sent == []
 
 
-def test_a_session_of_the_callers(site: Site, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_of_the_callers(
+    site: Site, bundle: Path, monkeypatch: pytest.MonkeyPatch, name_of: Callable[[Wire], str]
+) -> None:
     """A session that was passed in sends everything, by its own trust, and stays open."""
     # Of a session's own trust and the environment's, requests takes the environment's.
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
@@ -238,7 +311,7 @@ def test_a_name_that_is_no_text(name: Any) -> None:
 
 
 @pytest.mark.usefixtures("trusting")
-def test_what_was_found_is_used(site: Site) -> None:
+def test_what_was_found_is_used(site: Site, name_of: Callable[[Wire], str]) -> None:
     """The homeserver that was found is the one that requests go to."""
     refusal = Reply(403, {"errcode": "M_FORBIDDEN", "error": "No registration here"})
     target = site({"/_matrix/client/versions": VERSIONS, "/_matrix/client/v3/register": refusal})

@@ -47,11 +47,14 @@ def test_what_is_sent(wire: Wire, homeserver: Homeserver) -> None:
         (200, {"success": False}),
         (200, {}),
         (200, {"success": "true"}),
+        (200, {"success": False, "errcode": "M_NO_VALID_SESSION", "error": "No session could be found with this sid"}),
+        (400, {"success": False}),
+        (400, {"errcode": "M_TOKEN_INCORRECT", "error": "In words of its own"}),
         (400, {"errcode": "M_UNKNOWN", "error": "Error contacting the identity server"}),
         (404, {"errcode": "M_NO_VALID_SESSION", "error": "No session could be found with this sid"}),
-        (500, {}),
+        (500, {"errcode": "M_UNKNOWN", "error": "Internal Server Error"}),
     ],
-    ids=["false", "silence", "no-boolean", "400", "404", "500"],
+    ids=["false", "silence", "no-boolean", "sydent-200", "400-false", "v1.18", "synapse", "sydent", "sydent-500"],
 )
 def test_a_wrong_code(wire: Wire, homeserver: Homeserver, status: int, body: dict[str, Any]) -> None:
     """However a server says that a code is wrong, it is False, and can be asked for again."""
@@ -60,12 +63,41 @@ def test_a_wrong_code(wire: Wire, homeserver: Homeserver, status: int, body: dic
     assert homeserver.submit_token(f"{wire.base_url}/submitToken", "a-sid", SECRET, CODE) is False
 
 
-def test_too_many_codes(wire: Wire, homeserver: Homeserver) -> None:
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"errcode": "M_SESSION_EXPIRED", "error": "This validation session has expired"}),
+        (400, {"errcode": "M_INVALID_PARAM", "error": "No such sid"}),
+        (200, {"success": False, "errcode": "M_SESSION_EXPIRED", "error": "This validation session has expired"}),
+        (200, {"success": False, "errcode": "M_INVALID_PARAM", "error": "The token doesn't match"}),
+        (400, {"errcode": "M_UNKNOWN", "error": "Something else"}),
+        (500, {"errcode": "M_UNKNOWN", "error": "Internal server error"}),
+        (404, {"errcode": "M_UNRECOGNIZED", "error": "Unrecognized request"}),
+        (404, b"<html>nginx</html>"),
+        (500, {}),
+    ],
+    ids=["expired", "invalid", "expired-200", "invalid-200", "unknown", "crash", "no-endpoint", "proxy", "silence"],
+)
+def test_trouble_with_a_code(wire: Wire, homeserver: Homeserver, status: int, body: Any) -> None:
+    """What is no word about the code is raised, so that nobody is asked for another code in vain."""
+    wire.answer = lambda sent: Reply(status, body)
+
+    with pytest.raises(MatrixError) as caught:
+        homeserver.submit_token(f"{wire.base_url}/submitToken?secret={SECRET}", "a-sid", SECRET, CODE)
+
+    assert caught.value.http_status == status
+    assert f"POST {wire.base_url}/submitToken" in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert len(wire.sent) == 1
+
+
+def test_too_many_codes(wire: Wire) -> None:
     """A rate limit is no wrong code: it is raised, with the wait, and without the code in its text."""
     body = {"errcode": "M_LIMIT_EXCEEDED", "error": f"Too many of {CODE} for {SECRET}", "retry_after_ms": 2500}
     wire.answer = lambda sent: Reply(429, body)
+    homeserver = Homeserver(wire.base_url, retry=None)
 
-    with pytest.raises(MatrixError) as caught:
+    with homeserver, pytest.raises(MatrixError) as caught:
         homeserver.submit_token(f"{wire.base_url}/submitToken", "a-sid", SECRET, CODE)
 
     assert (caught.value.http_status, caught.value.errcode, caught.value.retry_after) == (429, "M_LIMIT_EXCEEDED", 2.5)

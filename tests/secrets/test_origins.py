@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from support.website import stand_at_443
 
 from interactive_auth import Homeserver, InteractiveAuth, InteractiveAuthError, MatrixError, handlers
 
@@ -36,7 +37,7 @@ ASKING: dict[str, tuple[set[str], Callable[[Homeserver], Any]]] = {
     "authentication": ({"password", "session", "access token"}, authenticate),
     "mail": ({"client secret"}, lambda homeserver: homeserver.request_email_token("register", "a@b.c", SECRET)),
     "SMS": (
-        {"client secret", "access token"},
+        {"client secret"},
         lambda homeserver: homeserver.request_msisdn_token("account/3pid", "GB", "1", SECRET),
     ),
     "code": (
@@ -134,6 +135,7 @@ def test_a_discovery_asks_strangers_without_credentials(
     authority: trustme.CA,
     session: requests.Session,
     with_session: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where a redirect of the well-known document leads, it is asked for without any credentials."""
     context = tls_server.socket.context  # type: ignore[attr-defined]  # it is an SSLSocket
@@ -141,7 +143,7 @@ def test_a_discovery_asks_strangers_without_credentials(
         tls_server.will_reply(307, Location=f"{stranger.base_url}/document?a=b")
         stranger.will_reply(200, {"m.homeserver": {"base_url": home.base_url}})
         home.will_reply(200, {"versions": ["v1.17"]})
-        name = tls_server.base_url.removeprefix("https://")
+        name = stand_at_443(monkeypatch, tls_server.base_url)
         options: dict[str, Any] = {"session": session} if with_session else {}
 
         with Homeserver.discover(name, access_token=CANARIES["access token"], **options) as found:
@@ -155,12 +157,17 @@ def test_a_discovery_asks_strangers_without_credentials(
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("with_session", [False, True])
 def test_a_discovery_goes_nowhere_by_plain_http(
-    tls_server: WireServer, elsewhere: WireServer, session: requests.Session, with_session: bool
+    tls_server: WireServer,
+    elsewhere: WireServer,
+    session: requests.Session,
+    with_session: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A redirect of the well-known document from https to http is not followed."""
+    name = stand_at_443(monkeypatch, tls_server.base_url)
     for status in STATUSES:
         tls_server.will_reply(status, Location=f"{elsewhere.base_url}/document")
         with pytest.raises(InteractiveAuthError, match="redirect"):
-            Homeserver.discover(tls_server.base_url.removeprefix("https://"), session=session if with_session else None)
+            Homeserver.discover(name, session=session if with_session else None)
 
     assert elsewhere.connections == []

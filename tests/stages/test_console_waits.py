@@ -29,7 +29,8 @@ def send(auth):
     if not answers:
         return "done"
     flow = {"session": "S1", "flows": [{"stages": [EMAIL, TERMS]}], "completed": answers.pop(0)}
-    raise MatrixError(401, flow)
+    rules = {"name": "Rules", "url": "https://example.org/rules"}
+    raise MatrixError(401, {**flow, "params": {TERMS: {"policies": {"rules": {"version": "1", "en": rules}}}}})
 
 attempt = InteractiveAuth(
     send,
@@ -46,6 +47,7 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """
+TERMS_SHOWN = ["Step 2 of 2: terms of service", "Rules:", "https://example.org/rules"]
 AWAITED = "email address, {} s left: waiting for the link in the mail to be opened"
 
 
@@ -61,9 +63,9 @@ def test_in_a_terminal(open_terminal: Callable[..., Terminal], columns: int) -> 
     terminal.answer("again): ", "")
     terminal.wait_for("(y/N) ")
 
-    assert terminal.screen[-3:] == [
+    assert terminal.screen[-5:] == [
         AWAITED.format(9)[: columns - 1],
-        "Step 2 of 2: terms of service",
+        *TERMS_SHOWN,
         "Do you accept? (y/N)",
     ]
     assert sum("email address, " in line for line in terminal.screen) == 1
@@ -103,7 +105,7 @@ def test_in_a_pipe() -> None:
     assert step == "Step 1 of 2: email address"
     assert list(dict.fromkeys(updates(wait))) == [AWAITED.format(left) for left in (11, 10, 9)]
     assert wait.split("\r")[1] == 79 * " "  # so that nothing remains of the prompt
-    assert rest == ["Step 2 of 2: terms of service", "Do you accept? (y/N) done", ""]
+    assert rest == [*TERMS_SHOWN, "Do you accept? (y/N) done", ""]
     assert ended.stderr == b""
 
 
@@ -170,7 +172,7 @@ def test_in_a_notebook(notebook: Notebook) -> None:
     step, wait, *rest = printed.split("\n")
     assert set(updates(wait)) <= {AWAITED.format(left) for left in (11, 10, 9)}
     assert updates(wait)
-    assert rest == ["Step 2 of 2: terms of service", "done", ""]
+    assert rest == [*TERMS_SHOWN, "done", ""]
     assert len(notebook.asked) == 3
 
 

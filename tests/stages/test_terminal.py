@@ -34,7 +34,9 @@ import sys
 from interactive_auth import Homeserver, InteractiveAuth, MatrixError, console
 
 def send(auth):
-    raise MatrixError(401, {"session": "a-session", "flows": [{"stages": [sys.argv[1]]}]})
+    rules = {"rules": {"version": "1", "en": {"name": "Rules", "url": "https://example.org/rules"}}}
+    params = {"m.login.terms": {"policies": rules}}
+    raise MatrixError(401, {"session": "a-session", "flows": [{"stages": [sys.argv[1]]}], "params": params})
 
 try:
     InteractiveAuth(send, console.handlers(Homeserver("https://matrix.example.org"))).attempt_auth()

@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from interactive_auth import InteractiveAuth, MatrixError, RetryPolicy, Stage
+from interactive_auth import InteractiveAuth, MatrixError, RetryPolicy, Stage, _retry
 from interactive_auth._engine import handover as _handover
-from interactive_auth._engine import retry as _retry
 from interactive_auth._engine.handover import Bell, Clock
 
 MAGIC, EMAIL = "com.example.magic", "m.login.email.identity"

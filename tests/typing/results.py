@@ -10,6 +10,7 @@ from typing_extensions import assert_type
 
 from interactive_auth import (
     AuthTimeoutError,
+    DelegatedAuthError,
     Flow,
     Homeserver,
     HomeserverConnectionError,
@@ -22,7 +23,7 @@ from interactive_auth import (
     UIARequest,
     raise_for_matrix_error,
 )
-from interactive_auth.homeserver import RegisterResponse
+from interactive_auth.homeserver import AuthMetadata, LoginResponse, RefreshResponse, RegisterResponse, WhoamiResponse
 
 
 @dataclass
@@ -80,6 +81,29 @@ def a_request_is_a_do_request() -> None:
         assert_type(homeserver.registration_token_validity("token"), bool)
         assert_type(homeserver.fallback_url("m.login.sso", "session"), str)
         assert_type(homeserver.base_url, str)
+
+
+def the_calls_around_an_authentication(homeserver: Homeserver) -> None:
+    login = homeserver.login("alice", "secret", refresh_token=True)
+    assert_type(login, LoginResponse)
+    assert_type(login["access_token"], str)
+    assert_type(login.get("refresh_token"), str | None)
+    assert_type(homeserver.login(token="a-token"), LoginResponse)
+    assert_type(homeserver.refresh("a-token"), RefreshResponse)
+    assert_type(homeserver.refresh("a-token").get("expires_in_ms"), int | None)
+    assert_type(homeserver.whoami(), WhoamiResponse)
+    assert_type(homeserver.whoami()["user_id"], str)
+    homeserver.logout()
+    assert_type(homeserver.auth_metadata(), AuthMetadata | None)
+    assert_type((homeserver.auth_metadata() or {}).get("account_management_actions_supported"), list[str] | None)
+    assert_type(homeserver.account_management_url("org.matrix.device_delete", "DEVICE"), str | None)
+    service = Homeserver("https://matrix.example.org", user_id="@bot:example.org", device_id="DEVICE", retry=None)
+    assert_type(service.register("bot", type="m.login.application_service"), UIARequest[RegisterResponse])
+
+
+def where_the_person_does_it(error: DelegatedAuthError) -> MatrixError:
+    assert_type(error.account_management_url, str | None)
+    return error
 
 
 def the_methods_of_an_authentication(auth: InteractiveAuth[Account]) -> None:

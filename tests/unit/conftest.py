@@ -49,7 +49,7 @@ def no_collection() -> Iterator[None]:
 @pytest.fixture
 def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the random part of every wait the longest possible."""
-    monkeypatch.setattr("interactive_auth._engine.retry.random.uniform", lambda _low, high: high)
+    monkeypatch.setattr("interactive_auth._retry.random.uniform", lambda _low, high: high)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from interactive_auth import (
     AuthCancelledError,
     AuthDeferredError,
     AuthTimeoutError,
+    DelegatedAuthError,
     HomeserverConnectionError,
     InteractiveAuthError,
     MatrixError,
@@ -24,6 +25,7 @@ from interactive_auth import (
 ALL_ERRORS = [
     InteractiveAuthError("something"),
     MatrixError(403, {"errcode": "M_FORBIDDEN", "error": "No", "extra": [1, {"a": None}]}, 2.5),
+    DelegatedAuthError(404, {"errcode": "M_UNRECOGNIZED"}),
     NoAuthFlowFoundError("none fits", ["m.login.msisdn"], [{"stages": ["m.login.dummy"]}]),
     StageFailedError("m.login.password", 3, MatrixError(401, {"errcode": "M_FORBIDDEN"})),
     AuthTimeoutError("m.login.sso", 300.0, MatrixError(401, {})),

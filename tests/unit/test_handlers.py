@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from interactive_auth import AuthCancelledError, AuthType, MatrixError, Stage, StageFailedError
+from interactive_auth import AuthCancelledError, AuthType, MatrixError, ServerProtocolError, Stage, StageFailedError
 from interactive_auth.handlers import Policy, password, registration_token, terms
 
 PASSWORD, SECRET = "m.login.password", "hunter2-hunter2"
@@ -345,7 +345,7 @@ def test_terms_without_an_answer() -> None:
 )
 def test_language(read: Callable[..., list[Policy]], wanted: str, offered: list[str], shown: str) -> None:
     """The nearest language is shown: the tag itself, its language, a relative, else English, else the first."""
-    policies = {"terms": {tag: {"name": tag, "url": "https://example.org"} for tag in offered}}
+    policies = {"terms": {tag: {"name": f"<{tag}>", "url": "https://example.org"} for tag in offered}}
 
     assert [policy.language for policy in read(policies, language=wanted)] == [shown]
 
@@ -358,6 +358,7 @@ MALFORMED = {
     "stray version": {"version": "1"},
     "null": {"terms": None},
     "no language": {"terms": {"version": "1"}},
+    "empty name": {"terms": {"en": {"name": "", "url": "https://example.org"}}},
     "no name": {"terms": {"en": {"url": "https://example.org"}}},
     "no url": {"terms": {"en": {"name": "Terms"}}},
     "url null": {"terms": {"en": {"name": "Terms", "url": None}}},
@@ -373,12 +374,29 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("policies", MALFORMED.values(), ids=MALFORMED)
-def test_malformed_policies(read: Callable[..., list[Policy]], policies: Any) -> None:
-    """What is no document at a web address, or cannot be shown, is left out, beside one that is none of that, too."""
-    assert read(policies) == []
+def test_malformed_policies(said: list[Any], policies: Any) -> None:
+    """What is no document at a web address, or cannot be shown, is an error: nobody accepts unseen."""
+    handler = terms(lambda policies: said.append(policies) or True)
 
-    if isinstance(policies, dict):
-        assert [policy.id for policy in read({**policies, "good": GOOD})] == ["good"]
+    with pytest.raises(ServerProtocolError, match="nobody accepts unseen"):
+        handler(Stage("m.login.terms", params={"policies": policies}))
+
+    assert said == []
+
+
+@pytest.mark.parametrize("name", [name for name, value in MALFORMED.items() if isinstance(value, dict)])
+def test_one_policy_that_cannot_be_shown(said: list[Any], name: str) -> None:
+    """One of several is named, and a version that stands beside them is none."""
+    handler = terms(lambda policies: said.append(policies) or True)
+    stage = Stage("m.login.terms", params={"policies": {"good": GOOD, **MALFORMED[name]}})
+
+    if name == "stray version":
+        assert handler(stage) == {"type": "m.login.terms"}
+        assert [policy.id for policy in said.pop()] == ["good"]
+        return
+    with pytest.raises(ServerProtocolError, match=r"the policy (terms|\\ud800) of the terms cannot be shown"):
+        handler(stage)
+    assert said == []
 
 
 @pytest.mark.parametrize("version", [None, 1, ["1"]], ids=repr)
@@ -387,8 +405,7 @@ def test_version_that_is_no_text(read: Callable[..., list[Policy]], version: Any
     assert read({"terms": {"version": version, **GOOD}})[0].version is None
 
 
-def test_terms_without_params(said: list[Any]) -> None:
-    """A server that says nothing about its terms has the person asked about an empty list."""
-    terms(lambda policies: said.append(policies) or True)(Stage("m.login.terms"))
-
-    assert said == [[]]
+def test_terms_without_params() -> None:
+    """A server that says nothing about its terms has nobody accept them."""
+    with pytest.raises(ServerProtocolError, match="names no policy"):
+        terms(bool)(Stage("m.login.terms"))

@@ -37,6 +37,11 @@ def homeserver() -> Iterator[Homeserver]:
         ("http://[::1]:8008/", "http://[::1]:8008"),
         ("http://localhost:8008", "http://localhost:8008"),
         ("HTTP://LocalHost", "HTTP://LocalHost"),
+        ("https://faß.de:8448/x/", "https://xn--fa-hia.de:8448/x"),
+        ("https://xn--fa-hia.de", "https://xn--fa-hia.de"),
+        ("https://Bücher.example", "https://xn--bcher-kva.example"),
+        ("https://🧡🦊.ws", "https://xn--9s9hnf.ws"),
+        ("https://xn--9s9hnf.ws/", "https://xn--9s9hnf.ws"),
     ],
 )
 def test_base_url(given: str, kept: str) -> None:
@@ -70,6 +75,36 @@ def test_bad_base_url(address: str) -> None:
     """What is no address of a homeserver is a ValueError that names the argument, before anything is sent."""
     with pytest.raises(ValueError, match=r"^base_url "):
         Homeserver(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("https://matrix.example.org/_matrix", "the homeserver's address alone, without /_matrix"),
+        ("https://matrix.example.org/_matrix/", "the homeserver's address alone, without /_matrix"),
+        ("https://example.org/sub/_matrix/client/v3", "the homeserver's address alone, without /_matrix"),
+        (" https://matrix.example.org", "no white space"),
+        ("https://matrix.example.org\n", "no white space"),
+        ("https://matrix\u00a0example.org", "no white space"),
+        ("https://matrix..example.org", "a host that cannot be looked up"),
+        ("https://.example.org", "a host that cannot be looked up"),
+        (f"https://{'a' * 64}.org", "a host that cannot be looked up"),
+        ("https://*.example.org", "a host that cannot be looked up"),
+        ("https://[zz]", "a host"),
+        ("https://\u200b.org", "a"),
+    ],
+    ids=ascii,
+)
+def test_what_is_wrong_with_a_base_url(address: str, words: str) -> None:
+    """The message says which of the mistakes it is."""
+    with pytest.raises(ValueError, match=f"^base_url .*{words}"):
+        Homeserver(address)
+
+
+def test_a_path_that_only_sounds_like_it() -> None:
+    """A path of one's own is part of an address."""
+    with Homeserver("https://example.org/_matrix-behind-a-proxy/") as homeserver:
+        assert homeserver.base_url == "https://example.org/_matrix-behind-a-proxy"
 
 
 INSECURE = [

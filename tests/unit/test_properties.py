@@ -26,8 +26,8 @@ from interactive_auth import (
 )
 from interactive_auth._engine.flows import Needs, Stages, choose_flow, count_open
 from interactive_auth._engine.handover import Handover
-from interactive_auth._engine.replies import Reply
 from interactive_auth._engine.session import UIASession
+from interactive_auth._replies import Reply
 
 quick = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from interactive_auth import MatrixError, RetryPolicy
-from interactive_auth._engine.replies import Reply
-from interactive_auth._engine.retry import Retries
+from interactive_auth._replies import Reply
+from interactive_auth._retry import Retries
 
 LIMITED = MatrixError(429, {})
 TROUBLE = MatrixError(503, {})

@@ -8,8 +8,8 @@ import pytest
 import requests
 
 from interactive_auth import AuthTimeoutError, HomeserverConnectionError, MatrixError, ServerProtocolError
-from interactive_auth._engine.replies import Reply, classify_failure
 from interactive_auth._engine.session import UIASession
+from interactive_auth._replies import Reply, classify_failure
 
 PASSWORD, TERMS, DUMMY = "m.login.password", "m.login.terms", "m.login.dummy"
 FLOWS = [{"stages": [PASSWORD]}]

@@ -17,6 +17,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from support.website import stand_at_443
 
 from interactive_auth import Homeserver, HomeserverConnectionError, InteractiveAuth, RetryPolicy
 
@@ -167,14 +168,16 @@ def test_flawed_server_of_a_code(begin: Begin, server: WireServer, connect: Conn
 
 
 @pytest.mark.parametrize("flaw", FLAWS.values(), ids=FLAWS)
-def test_flawed_server_that_is_discovered(begin: Begin, flaw: Flaw) -> None:
+def test_flawed_server_that_is_discovered(begin: Begin, flaw: Flaw, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that cannot be trusted is not taken for a homeserver, wherever in the discovery it stands."""
     flawed, asked = begin(flaw.configure), begin(issued(HOST))
     asked.will_reply(200, {"m.homeserver": {"base_url": flawed.base_url}})
 
     for server in (flawed, asked):
-        with pytest.raises(HomeserverConnectionError, match=flaw.reason):
-            Homeserver.discover(server.base_url.removeprefix("https://"))
+        with monkeypatch.context() as patched:
+            name = stand_at_443(patched, server.base_url)
+            with pytest.raises(HomeserverConnectionError, match=flaw.reason):
+                Homeserver.discover(name, retry=None)
 
     assert len(asked.received) == 1
     assert flawed.received == []

@@ -1,15 +1,20 @@
 """How long to wait before one failed request is sent again, and when to give up.
 
-What must not be here: the waiting itself, the sending, or knowledge of stages.
+On the ground, like ``_replies``: the loop repeats what authenticates and its token requests, ``_http`` the calls beside
+it. What must not be here: the waiting itself, the sending, or knowledge of stages.
 """
 
 from __future__ import annotations
 
 import random
+from contextvars import ContextVar
 
-from .._errors import MatrixError
-from .._types import RetryPolicy
-from .replies import Reply
+from ._errors import MatrixError
+from ._replies import Reply
+from ._types import RetryPolicy
+
+#: Whether the loop repeats what is being sent, so that nobody below it does so once more: 4 times 4 are too many.
+IS_REPEATED: ContextVar[bool] = ContextVar("interactive_auth.is_repeated", default=False)
 
 #: Seconds before the first repetition; each further one doubles it.
 _FIRST_WAIT = 0.5
