@@ -15,9 +15,9 @@ from ._checks import check_function, check_required_text, type_error
 from ._engine.context import (
     asking,
     can_send_again,
-    is_first_time,
     is_made_by_hand,
     knows_address,
+    may_send,
     refreshed,
 )
 from ._errors import AuthCancelledError, DelegatedAuthError, MatrixError, StageFailedError, hiding
@@ -42,12 +42,13 @@ def secret_of(name: str, value: Secret) -> Callable[[Stage], str]:
         def once(stage: Stage) -> str:
             nonlocal sent_by_hand
             if is_made_by_hand(stage):
-                sent, sent_by_hand = sent_by_hand, True
+                # The error may be about another secret that was tried before.
+                refused = sent_by_hand and stage.error is not None
+                sent_by_hand = True
             else:
-                sent = not is_first_time(stage, constant)
-            # The error may be about another secret that was tried before.
-            if sent and stage.error is not None:
-                raise StageFailedError(stage.type, stage.attempt - 1, stage.error) from stage.error
+                refused = not may_send(stage, constant)
+            if refused:
+                raise StageFailedError(stage.type, max(stage.attempt - 1, 1), stage.error) from stage.error
             return constant
 
         return once

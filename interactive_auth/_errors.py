@@ -23,11 +23,13 @@ message, repr or pickle holds a secret: what was sent is cut out of what the ser
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from ._text import plain, printable, web_url
 
@@ -174,7 +176,9 @@ class MatrixError(InteractiveAuthError):
         self._sent += sent
 
     def _cleaner(self) -> Callable[[str], str]:
-        found = {secret for sent in self._sent for secret in secrets_in(sent) if len(secret) >= _SHORTEST_SECRET}
+        sent = {secret for sent in self._sent for secret in secrets_in(sent) if len(secret) >= _SHORTEST_SECRET}
+        # A server may quote what it was sent as it stood on the wire, in JSON or in a query.
+        found = {form for secret in sent for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""))}
         secrets = sorted(found, key=len, reverse=True)
 
         def clean(text: str) -> str:
@@ -206,8 +210,9 @@ class MatrixError(InteractiveAuthError):
             text += f": {printable(self._clean(self.error))}"
         if self._context:
             text += f" ({self._clean(self._context)})"
-        if self.http_status == 429 and self.retry_after is not None:
-            text += f"; again in {self.retry_after:.0f} s"
+        wait = self.retry_after if self.body_retry_after is None else self.body_retry_after
+        if self.http_status == 429 and wait is not None:
+            text += f"; again in {wait:.0f} s"
         return text + self._about_limit()
 
     def _about_limit(self) -> str:

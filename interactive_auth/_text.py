@@ -6,7 +6,7 @@ What must not be here: errors, and anything that knows a request.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
 #: As deep as a body is followed when it is copied; a stranger's nesting must not exhaust the stack.
@@ -58,6 +58,13 @@ def plain(value: Any, clean: Callable[[str], str] = str, depth: int = _DEEPEST) 
     if isinstance(value, dict):
         return {plain(key, clean): plain(item, clean, depth - 1) for key, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def copied(value: Any) -> Any:
+    """Return a copy of what JSON is made of, as deep as it is; anything else in it stays the same object."""
+    if isinstance(value, Mapping):
+        return {key: copied(item) for key, item in value.items()}
+    return [copied(item) for item in value] if isinstance(value, list) else value
 
 
 def encodable(text: str) -> str:

@@ -24,8 +24,8 @@ def forget_frames(error: BaseException) -> None:
     found = [error]
     for each in found:  # which grows
         each.__traceback__ = _foreign(each.__traceback__)
-        related = (each.__cause__, each.__context__)
-        found += [e for e in related if e is not None and not any(e is known for known in found)]
+        related = (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))  # of a group
+        found += [e for e in related if isinstance(e, BaseException) and not any(e is known for known in found)]
 
 
 def without_frames(function: F) -> F:

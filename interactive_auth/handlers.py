@@ -20,6 +20,7 @@ from ._errors import AuthCancelledError, ServerProtocolError
 from ._policies import Policy, read_policies
 from ._text import is_text, printable, web_url
 from ._text import publish as _publish
+from ._tracebacks import without_frames
 from ._types import AuthType, Stage, StartAuthStage
 
 __all__ = [
@@ -60,6 +61,7 @@ class CodeSubmitter(Protocol):
         ...
 
 
+@without_frames
 def password(user: str | Mapping[str, Any], secret: Secret) -> StartAuthStage:
     """Make a callback for ``m.login.password`` (client-server API, "Password-based").
 
@@ -76,9 +78,10 @@ def password(user: str | Mapping[str, Any], secret: Secret) -> StartAuthStage:
     """
     identifier = check_identifier(user)
     answer = secret_of("secret", secret)
-    return lambda stage: {"type": stage.type, "identifier": dict(identifier), "password": answer(stage)}
+    return without_frames(lambda stage: {"type": stage.type, "identifier": dict(identifier), "password": answer(stage)})
 
 
+@without_frames
 def registration_token(token: Secret) -> StartAuthStage:
     """Make a callback for ``m.login.registration_token`` (client-server API, "Token-authenticated registration").
 
@@ -91,9 +94,10 @@ def registration_token(token: Secret) -> StartAuthStage:
         ValueError: ``token`` is empty.
     """
     answer = secret_of("token", token)
-    return lambda stage: {"type": stage.type, "token": answer(stage)}
+    return without_frames(lambda stage: {"type": stage.type, "token": answer(stage)})
 
 
+@without_frames
 def recaptcha(solve: Solver, homeserver: FallbackPages | None = None) -> StartAuthStage:
     """Make a callback for ``m.login.recaptcha`` (client-server API, "Google ReCaptcha").
 
@@ -121,6 +125,7 @@ def recaptcha(solve: Solver, homeserver: FallbackPages | None = None) -> StartAu
     return answer
 
 
+@without_frames
 def terms(accept: Callable[[list[Policy]], bool], *, language: str = "en") -> StartAuthStage:
     """Make a callback for ``m.login.terms`` (client-server API, "Terms of service at registration").
 
@@ -150,6 +155,7 @@ def terms(accept: Callable[[list[Policy]], bool], *, language: str = "en") -> St
     return answer
 
 
+@without_frames
 def email(
     notify: Asker[object] | None = None,
     *,
@@ -202,6 +208,7 @@ def email(
     return answer
 
 
+@without_frames
 def msisdn(
     get_code: Asker[str | None],
     homeserver: CodeSubmitter,
@@ -241,6 +248,7 @@ def _check_submitter(homeserver: object) -> None:
         raise type_error("homeserver", "a Homeserver", homeserver)
 
 
+@without_frames
 def fallback(homeserver: FallbackPages, open_url: Callable[[str], object]) -> StartAuthStage:
     """Make a callback for any stage that a browser can do (client-server API, "Fallback").
 
@@ -267,6 +275,7 @@ def fallback(homeserver: FallbackPages, open_url: Callable[[str], object]) -> St
     return answer
 
 
+@without_frames
 def sso(homeserver: FallbackPages, open_url: Callable[[str], object]) -> StartAuthStage:
     """Make a callback for ``m.login.sso`` (client-server API, "Single Sign-On"), which is done on its fallback page.
 
@@ -280,6 +289,7 @@ def sso(homeserver: FallbackPages, open_url: Callable[[str], object]) -> StartAu
     return fallback(homeserver, open_url)
 
 
+@without_frames
 def oauth(open_url: Callable[[str], object]) -> StartAuthStage:
     """Make a callback for ``m.oauth`` and ``org.matrix.cross_signing_reset`` (client-server API, "OAuth").
 

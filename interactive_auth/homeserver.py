@@ -93,6 +93,7 @@ class Homeserver(Endpoints, Logins, TokenRequests):
         ValueError: an argument has a wrong value.
     """
 
+    @without_frames
     def __init__(
         self,
         base_url: str,
@@ -181,6 +182,7 @@ class Homeserver(Endpoints, Logins, TokenRequests):
         return self._access_token
 
     @access_token.setter
+    @without_frames
     def access_token(self, value: str | None) -> None:
         token = check_optional_text("access_token", value)
         if token is not None and not (token.isascii() and token.isprintable() and " " not in token):

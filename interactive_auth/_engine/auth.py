@@ -97,6 +97,7 @@ class InteractiveAuth(Generic[T_co]):
         ValueError: an argument has a wrong value.
     """
 
+    @without_frames
     def __init__(
         self,
         do_request: DoRequest[T_co],
@@ -191,7 +192,8 @@ class InteractiveAuth(Generic[T_co]):
         self._options = self._options._replace(poll_timeout=_check_timeout(value))
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self._conversation.progress()}>"
+        made = hasattr(self, "_conversation")  # or it is shown in the traceback of a refused argument
+        return f"<{type(self).__name__}: {self._conversation.standing() if made else 'not made'}>"
 
     def attempt_auth(self) -> T_co:
         """Send the request until it succeeds, and return the response.
@@ -215,12 +217,15 @@ class InteractiveAuth(Generic[T_co]):
             self._handover.run(Attempt(self, self._options, self._conversation, self._handover).run)
             response = self._conversation.response
         except BaseException as error:
+            if not self._handover.is_running():
+                self._conversation.cleanups.close()  # if Ctrl-C has kept that from being done
             forget_frames(error)
             raise
         # Nothing is called from here on, so no Ctrl-C can come between.
         self._handover.delivered = True
         return response
 
+    @without_frames
     def submit_auth_dict(self, auth_data: Mapping[str, Any], background: bool = False) -> None:
         """Hand an auth dict to the running attempt, which sends it; this returns at once.
 
@@ -261,6 +266,7 @@ class InteractiveAuth(Generic[T_co]):
         """Return the sid of the last email token request, None if there was none."""
         return self._conversation.threepids[AuthType.EMAIL].sid
 
+    @without_frames
     def set_email_sid(self, sid: str) -> None:
         """Use the sid of an email token request made elsewhere, with the same client secret.
 
@@ -268,7 +274,7 @@ class InteractiveAuth(Generic[T_co]):
             TypeError: ``sid`` is not a str.
             ValueError: ``sid`` is empty.
         """
-        self._conversation.threepids[AuthType.EMAIL].use(check_required_text("sid", sid))
+        self._conversation.use_sid(AuthType.EMAIL, check_required_text("sid", sid))
 
     def get_msisdn_sid(self) -> str | None:
         """Return the sid of the last SMS token request, None if there was none."""
@@ -281,7 +287,7 @@ class InteractiveAuth(Generic[T_co]):
             TypeError: ``sid`` is not a str.
             ValueError: ``sid`` is empty.
         """
-        self._conversation.threepids[AuthType.MSISDN].use(check_required_text("sid", sid))
+        self._conversation.use_sid(AuthType.MSISDN, check_required_text("sid", sid))
 
     def get_stage_params(self, login_type: str) -> dict[str, Any] | None:
         """Return a copy of what the server said about a stage (its ``params``), None if it said nothing."""

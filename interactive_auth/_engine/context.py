@@ -87,7 +87,8 @@ def check_answer(
         raise type_error(source(), "a mapping, or None to wait for the stage" if returned else "a mapping", answer)
     given = dict(answer)
     kind = given.get("type")
-    if not isinstance(kind, str) and (kind is not None or not given.keys() <= {"session", "type"}):
+    is_named = isinstance(kind, str) and kind != ""
+    if not is_named and (kind is not None or not given.keys() <= {"session", "type"}):
         name = printable(stage, 100) if stage else "the stage"
         fields = "".join(f', "{field}": ...' for field in _FIELDS.get(stage or "", ()))
         raise ValueError(
@@ -121,6 +122,16 @@ def is_first_time(stage: Stage, what: str) -> bool:
         what: what is done, for example the secret that is sent.
     """
     return is_made_by_hand(stage) or stage.auth._conversation.is_first_time(stage.type, what)
+
+
+def may_send(stage: Stage, constant: str) -> bool:
+    """Return whether a constant secret may be sent: once in an attempt, and once refused not even when it is resumed.
+
+    Args:
+        stage: what the callback was called with.
+        constant: the secret.
+    """
+    return asking(stage)._conversation.may_send(stage.type, constant)
 
 
 def refreshed(stage: Stage, kind: AuthType) -> Stage:

@@ -14,16 +14,16 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from .._errors import InteractiveAuthError, MatrixError
+from .._errors import MatrixError
 from .._replies import FAILURES, Reply, classify_failure, wait_reason
 from .._retry import IS_REPEATED, Retries
-from .._text import plain, printable
+from .._text import copied, plain
 from .._types import AuthType, DoRequest, Inputs, ResumeState, RetryPolicy, StateChanged
-from .flows import next_stage
 from .handover import Handover
 from .misuse import refuse_misuse
 from .session import UIASession
 from .threepid import Threepid
+from .words import auth_for_a_log, for_a_log, standing
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ _log = logging.getLogger("interactive_auth")
 _log.addHandler(logging.NullHandler())
 
 #: As many of the last submissions are kept out of the text of errors.
-_MOST_SENT = 32
+_MOST_SENT = 100
 _RESPONSE = "response"
 _OAUTH = frozenset({AuthType.OAUTH, AuthType.UNSTABLE_OAUTH})
 #: Characters of a fingerprint: enough to tell two secrets apart, too few to find one out.
@@ -82,6 +82,7 @@ class Conversation(Generic[T]):
         self._responses: defaultdict[str, T] = defaultdict()
         self._failure: Exception | None = None
         self._known_once: dict[str, list[str]] = {}
+        self._constants: set[tuple[str | None, str, str]] = set()
         # A server may quote at any time what it was sent at any other. A UIARequest knows its body's secrets.
         self._hidden: tuple[object, ...] = (
             client_secret,
@@ -93,6 +94,7 @@ class Conversation(Generic[T]):
 
     def begin(self) -> None:
         """Note that an attempt has begun: a ``UIARequest`` is not a forgotten one then, though nothing may be sent."""
+        self._constants.clear()
         request: Any = self._do_request
         if hasattr(request, "_unsent"):
             request._unsent = False
@@ -146,10 +148,10 @@ class Conversation(Generic[T]):
         """
         self.save_state(anyway=True)
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("sending the request with %s", _auth_for_a_log(auth))
-        # A copy: a do_request that changes its argument must not change what is sent again. An empty dict says nothing,
-        # and the Conduit family refuses it.
-        sent = dict(auth) if auth else None
+            _log.debug("sending the request with %s", auth_for_a_log(auth))
+        # A copy: a do_request that changes its argument must not change what is sent again, nor what is the caller's.
+        # An empty dict says nothing, and the Conduit family refuses it.
+        sent = copied(auth) if auth else None
         # A defaultdict calls and keeps what it gets, without an instruction between, where Ctrl-C would lose a success.
         self._responses.default_factory = partial(self._do_request, sent)
         try:
@@ -178,6 +180,11 @@ class Conversation(Generic[T]):
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("the answer is %s", for_a_log(failure))
 
+    def use_sid(self, stage: AuthType, sid: str) -> None:
+        """Go on with the sid of a token request that was made elsewhere."""
+        self.threepids[stage].use(sid)
+        self.save_state()
+
     def start_over(self) -> None:
         """Drop the session, which the server no longer knows."""
         done = self.session.completed
@@ -194,7 +201,8 @@ class Conversation(Generic[T]):
         """Return what is sent for an auth dict of a callback's, with the session; what it holds is kept secret."""
         named = self.session.named(auth)
         creds = named.get("threepid_creds")
-        if self._identity_server and named.get("type") in self.threepids and isinstance(creds, Mapping):
+        is_threepid = bool(self._identity_server) and named.get("type") in self.threepids
+        if is_threepid and isinstance(creds, Mapping) and "id_server" not in creds:
             named["threepid_creds"] = {**self._identity_server, **creds}
         self.hide(named)
         return named
@@ -235,6 +243,7 @@ class Conversation(Generic[T]):
                 before = IS_REPEATED.set(True)
                 try:
                     reply = threepid.request(*arguments)
+                    refuse_misuse(reply, f"request_{threepid.medium}_token")
                 except FAILURES as failure:
                     failure.__traceback__ = None
                     self.conceal(failure)
@@ -278,17 +287,18 @@ class Conversation(Generic[T]):
             return {**(known or {}), "submit_url": threepid.submit_url}
         return known
 
-    def progress(self) -> str:
+    def standing(self) -> str:
         """Return where the authentication stands, in words, without a secret."""
-        session = self.session
-        if _RESPONSE in self._responses:
-            return "succeeded"
-        if session.chosen is None:
-            return "nothing was asked for yet"
-        done = [stage for stage in session.chosen if stage in session.completed]
-        now = self.stage or next_stage(session.chosen, session.completed)
-        stage = "every stage is done" if now is None else f"at {printable(now, 100)}"
-        return f"{stage}, {len(done)} of {len(session.chosen)} stages completed"
+        return "succeeded" if _RESPONSE in self._responses else standing(self.session, self.stage)
+
+    def may_send(self, stage: str, constant: str) -> bool:
+        """Note that a constant is sent, and return whether it may be: once in a session, and never once refused."""
+        was_sent = not self.is_first_time(stage, constant)
+        here = (self.session.id, stage, constant)
+        if here in self._constants or (was_sent and stage in self.session.errors):
+            return False
+        self._constants.add(here)
+        return True
 
     def is_first_time(self, stage: str, what: str) -> bool:
         """Note that a callback does something once in a session, and return whether it is the first time.
@@ -324,7 +334,9 @@ class Conversation(Generic[T]):
         """Return all that another InteractiveAuth needs to go on."""
         email, phone = self.threepids[AuthType.EMAIL], self.threepids[AuthType.MSISDN]
         progress = self.session.save()
-        progress.update({str(stage): each.save() for stage, each in self.threepids.items() if each.send_attempt})
+        progress.update(
+            {str(stage): each.save() for stage, each in self.threepids.items() if each.send_attempt or each.sid}
+        )
         if self._known_once:
             progress["once"] = {stage: list(marks) for stage, marks in self._known_once.items()}
         inputs: Inputs = {}
@@ -355,15 +367,3 @@ class Conversation(Generic[T]):
         for stage, marks in once.items() if isinstance(once, Mapping) else ():
             if isinstance(stage, str) and isinstance(marks, list):
                 self._known_once[stage] = [mark for mark in marks if isinstance(mark, str)]
-
-
-def for_a_log(error: BaseException | None) -> str:
-    """Return the text of an answer; that of another library's error may hold what was sent, so only its name."""
-    return str(error) if isinstance(error, InteractiveAuthError) else type(error).__name__
-
-
-def _auth_for_a_log(auth: Mapping[str, Any] | None) -> str:
-    if not auth:
-        return "no auth"
-    kind = auth.get("type")
-    return "the session alone" if kind is None else f"auth of the type {printable(kind, 100)}"

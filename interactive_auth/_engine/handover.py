@@ -117,7 +117,7 @@ class Handover:
         with self._lock:
             if self.delivered:
                 raise RuntimeError("the request has succeeded already; make a new InteractiveAuth for another one")
-            if self._running():
+            if self.is_running():
                 raise RuntimeError("attempt_auth() is running already, in this thread or in another one")
             self._thread = threading.get_ident()
             self._submission = None
@@ -130,7 +130,8 @@ class Handover:
             stopped.append(error)
         yield from ()
 
-    def _running(self) -> bool:
+    def is_running(self) -> bool:
+        """Return whether an attempt is running."""
         return self._attempt is not None and self._attempt.gi_running
 
     def succeed(self) -> None:
@@ -146,7 +147,7 @@ class Handover:
         with self._lock:
             if self._succeeded:
                 return
-            if not self._running():
+            if not self.is_running():
                 raise RuntimeError("no attempt is running to submit to: call attempt_auth() first")
             if self._submission is not None:
                 raise RuntimeError("the auth dict submitted before this one has not been sent yet")
@@ -163,7 +164,7 @@ class Handover:
 
     def ask_poll(self) -> None:
         """Ask the running attempt to poll at once; without one, do nothing."""
-        if self._running() and not self._succeeded:
+        if self.is_running() and not self._succeeded:
             self._poll = True
             self._ring()
 
@@ -181,7 +182,7 @@ class Handover:
 
     def cancels(self) -> int:
         """Return the number of calls of ``cancel()`` that what is done in this thread does not have to heed."""
-        in_attempt = self._running() and self._thread == threading.get_ident()
+        in_attempt = self.is_running() and self._thread == threading.get_ident()
         return self._cancels_before if in_attempt else self._cancels
 
     def raise_if_cancelled(self, since: int | None = None) -> None:
@@ -227,7 +228,7 @@ class Handover:
         self, told: Wait, until: float, give_up_at: float, over: Callable[[], bool], since: int | None = None
     ) -> None:
         me = threading.get_ident()
-        listening = self._wait_changed is not None and (self._thread == me or not self._running())
+        listening = self._is_listening()
         # It is rung from here on, so that nothing is missed that comes between a look and the wait.
         bell = self._bells.setdefault(me, Bell())
         try:
@@ -243,6 +244,10 @@ class Handover:
             self._bells.pop(me, None)
         self.raise_if_cancelled(since)
 
+    def _is_listening(self) -> bool:
+        """Return whether this thread's waits are told: another one's beside the attempt would mix with its own."""
+        return self._wait_changed is not None and (self._thread == threading.get_ident() or not self.is_running())
+
     def _show(self, wait: Wait) -> None:
         self._show_at = self.clock.monotonic() + _SHOW_EVERY
         if self._wait_changed is not None:
@@ -250,7 +255,7 @@ class Handover:
 
     def end_wait(self) -> None:
         """Tell that a wait is over, if anybody was told that it had begun."""
-        if self._show_at > -math.inf:
+        if self._show_at > -math.inf and self._is_listening():
             self._show_at = -math.inf
             if self._wait_changed is not None:
                 self._wait_changed(None)

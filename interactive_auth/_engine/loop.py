@@ -18,11 +18,12 @@ from .._retry import Retries
 from .._text import printable
 from .._types import AuthType
 from .context import ask, check_answer
-from .conversation import Conversation, for_a_log
+from .conversation import Conversation
 from .flows import Needs, Stages, choose_flow, count_open, next_stage
 from .handover import Handover, Submission
 from .options import Options
 from .waiting import Waiting
+from .words import for_a_log
 
 if TYPE_CHECKING:
     from .auth import InteractiveAuth
@@ -69,9 +70,11 @@ class Attempt(Generic[T]):
             return  # Ctrl-C or a busy_changed that raised came between the server's answer and the caller
         self._conversation.begin()
         try:
+            self._conversation.cleanups.close()  # what a Ctrl-C at the wrong instant has left of the attempt before
             self._go_on()
         finally:
             self._conversation.forget_failure()
+            self._conversation.cleanups.close()
 
     def _go_on(self) -> None:
         asked_again = False

@@ -12,32 +12,37 @@ from collections.abc import Mapping
 from requests import Response as _Response
 
 
-def refuse_misuse(response: object) -> None:
+def refuse_misuse(response: object, name: str = "do_request") -> None:
     """Refuse what a do_request must not return: nobody would notice that the request was not even made, or failed.
+
+    Args:
+        response: what it has returned.
+        name: what it is called.
 
     Raises:
         TypeError: it cannot be the response of a success.
     """
-    if inspect.isawaitable(response):
+    later = inspect.isgenerator(response) or callable(getattr(response, "add_done_callback", None))
+    if later or inspect.isawaitable(response):
         if inspect.iscoroutine(response):
             response.close()  # it was never awaited, of which Python would warn
         raise TypeError(
-            "do_request returned an awaitable, so nothing was sent: make it an ordinary function, "
+            f"{name} returned an awaitable, so nothing was sent: make it an ordinary function, "
             "by interactive_auth.bots.from_coroutine for example"
         )
     if isinstance(response, _Response):
         raise TypeError(
-            "do_request returned a requests.Response, whose status nobody has looked at: "
+            f"{name} returned a requests.Response, whose status nobody has looked at: "
             "end it with `return raise_for_matrix_error(response)`"
         )
     # The one is httpx's name for it, the other aiohttp's; neither client is a dependency.
     status = getattr(response, "status_code", getattr(response, "status", None))
     if isinstance(status, int) and status >= 400:
         raise TypeError(
-            f"do_request returned a response with the status {status}: raise MatrixError(status, body) for an error"
+            f"{name} returned a response with the status {status}: raise MatrixError(status, body) for an error"
         )
     if isinstance(response, Mapping) and isinstance(response.get("flows"), list) and "session" in response:
         raise TypeError(
-            "do_request returned the server's demand for authentication as if it were a success: "
+            f"{name} returned the server's demand for authentication as if it were a success: "
             "raise MatrixError(401, body) for it"
         )

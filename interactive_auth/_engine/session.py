@@ -5,7 +5,7 @@ What must not be here: I/O, a clock, threads, waiting. Replies come in as except
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._errors import MatrixError
@@ -13,10 +13,18 @@ from .._replies import Reply, classify_failure
 from .._text import encodable, is_text, plain
 from .._types import AuthType
 from .flows import Stages, read_flows
-from .quirks import SESSION_LOST, WRONG_PASSWORD, says
+from .quirks import NOT_VALIDATED, SESSION_LOST, WRONG_PASSWORD, Wording, says
 
 #: The access token's 401s (client-server API, "Soft logout", "Account locking"); the UIA session outlives them.
 _LOGGED_OUT = frozenset({"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN", "M_USER_LOCKED"})
+#: What means, without flows, that the answer to a stage was wrong.
+_WRONG_ANSWERS: Mapping[str, Sequence[Wording]] = {
+    AuthType.PASSWORD: WRONG_PASSWORD,
+    AuthType.EMAIL: NOT_VALIDATED,
+    AuthType.MSISDN: NOT_VALIDATED,
+}
+#: As many stages are remembered of flows that are not walked any more.
+_MOST_STAGES = 32
 
 
 class UIASession:
@@ -48,6 +56,8 @@ class UIASession:
         self.chosen = flow
         if self.errors:
             self.errors = {stage: error for stage, error in self.errors.items() if stage in flow}
+        if len(self.rejections) > _MOST_STAGES:
+            self.rejections = {stage: count for stage, count in self.rejections.items() if stage in flow}
 
     def forget(self) -> None:
         """Drop a session that the server no longer knows; the chosen flow stays the one that is preferred."""
@@ -80,6 +90,8 @@ class UIASession:
     def named(self, auth: Mapping[str, Any]) -> dict[str, Any]:
         """Return a copy of ``auth`` that names the session, unless it names one of its own."""
         named = dict(auth)
+        if named.get("type") is None:
+            named.pop("type", None)
         if named.get("session") is None:
             named.pop("session", None)
             named.update(self.auth() or {})
@@ -143,11 +155,11 @@ class UIASession:
         if error.http_status == 401 and not _has_flows(error) and (error.errcode in _LOGGED_OUT or not self.flows):
             return Reply.LOGGED_OUT if error.errcode in _LOGGED_OUT else Reply.FAILURE
         # Palpo refuses a wrong answer with a 403 that is a challenge all the same.
-        if error.http_status == 401 or (error.http_status == 403 and with_session and _has_flows(error)):
+        if error.http_status == 401 or (error.http_status == 403 and submitted is not None and _has_flows(error)):
             return self._challenge(error, submitted)
         if with_session and says(error, SESSION_LOST):
             return Reply.SESSION_LOST
-        if submitted == AuthType.PASSWORD and says(error, WRONG_PASSWORD):
+        if submitted is not None and says(error, _WRONG_ANSWERS.get(submitted, ())):
             return self._reject(submitted, error)
         if submitted is not None:
             # Whatever is wrong now, it is not what was wrong with the answer before.

@@ -15,10 +15,11 @@ from .._replies import Reply
 from .._retry import Retries, is_name_in_use
 from .._text import printable
 from .context import ANSWERED
-from .conversation import Conversation, for_a_log
+from .conversation import Conversation
 from .handover import Handover, Submission
 from .options import Options
 from .quirks import NOT_VALIDATED, TAKES_NO_POLLS, says
+from .words import for_a_log
 
 T = TypeVar("T")
 
@@ -141,12 +142,12 @@ class Waiting(Generic[T]):
     def send_background(self, submission: Submission) -> Reply | None:
         """Send what was submitted in the background; None if it has not completed the stage."""
         reply = self._send(self._conversation.to_submit(submission.auth))
-        if self._is_over(reply):
+        if reply is Reply.SUCCESS or self._stage in self._conversation.session.completed:
             return reply
         self._told = ""  # each failed submission is logged, even if the one before failed in the same way
         words = "a background submission for %s failed, waiting on: %s"
         self._tell(self._conversation.failure, words, logging.WARNING)
-        return None
+        return reply if self._is_over(reply) else None
 
     def _send(self, auth: dict[str, Any]) -> Reply:
         self._awaited = self._conversation.session.id
@@ -155,6 +156,8 @@ class Waiting(Generic[T]):
             self._handover.raise_if_cancelled()
         if reply is Reply.RATE_LIMITED:
             self._not_before = self._clock.monotonic() + self._limits.limit_wait(self._conversation.failure)
+        else:
+            self._limits = Retries(self._options.retry)
         return reply
 
     def _is_over(self, reply: Reply) -> bool:

@@ -183,6 +183,20 @@ def test_background_success_before_its_stage(new_auth: NewAuth, server: Scripted
     assert user.seen == []
 
 
+def test_a_background_failure_in_another_session_is_logged(
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where it has opened another session, what was awaited is gone: the callback hears of that, and the log too."""
+    server.will(challenge([SSO]), challenge([SSO], session="S2", errcode="M_FORBIDDEN"), "done")
+    auth = new_auth()
+    clock.at(1, lambda: auth.submit_auth_dict({"type": SSO}, background=True))
+
+    auth.attempt_auth()
+
+    assert [stage.session for stage in patient.seen] == ["S1", "S2"]
+    assert caplog.messages == ["a background submission for m.login.sso failed, waiting on: 401 M_FORBIDDEN"]
+
+
 def test_the_log_is_silent_by_default() -> None:
     """Where logging was not set up, the library's warnings do not appear on the terminal."""
     handlers = logging.getLogger("interactive_auth").handlers

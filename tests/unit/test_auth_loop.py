@@ -172,6 +172,26 @@ def test_the_callers_dict_is_left_alone(new_auth: NewAuth, server: ScriptedServe
     assert answer == {"type": PASSWORD, "password": "p"}
 
 
+def test_what_do_request_changes_deeply_is_its_own(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser
+) -> None:
+    """A do_request that changes a part of what it is given changes neither the caller's dict nor what is sent again."""
+    answer = {"type": PASSWORD, "identifier": {"user": "alice"}, "list": [{"x": 1}]}
+
+    def spoil(auth: dict[str, Any]) -> Exception:
+        auth["identifier"]["user"] = "mallory"
+        auth["list"][0]["x"] = 2
+        return ConnectionError("again")
+
+    server.will(challenge([PASSWORD]), spoil, "done")
+    user.will(answer)
+
+    new_auth().attempt_auth()
+
+    assert answer == {"type": PASSWORD, "identifier": {"user": "alice"}, "list": [{"x": 1}]}
+    assert server.sent[2] == {**answer, "session": "S1"}
+
+
 def test_a_wrong_answer_type(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
     """A callback that returns neither a mapping nor None made a mistake, and nothing is sent."""
     server.will(challenge([PASSWORD]))

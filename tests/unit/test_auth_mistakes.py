@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -50,9 +51,15 @@ async def later(auth: object = None) -> str:
     return "done"
 
 
+def generator() -> Any:
+    yield
+
+
 MISUSES: list[tuple[Callable[[], object], str]] = [
     (later, "returned an awaitable, so nothing was sent"),
     (Awaitable, "returned an awaitable, so nothing was sent"),
+    (generator, "returned an awaitable, so nothing was sent"),
+    (Future, "returned an awaitable, so nothing was sent"),
     (lambda: response(200), r"returned a requests.Response.*raise_for_matrix_error\(response\)"),
     (lambda: response(401), r"returned a requests.Response.*raise_for_matrix_error\(response\)"),
     (lambda: HTTPXResponse(401), "returned a response with the status 401: raise MatrixError"),
@@ -178,6 +185,15 @@ def test_token_requests_that_are_given_win(server: ScriptedServer) -> None:
     assert asked == ["a@b.c"]
     with pytest.raises(RuntimeError, match="there is no token request for"):
         auth.request_msisdn_token("GB", "1")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"), [(later, "returned an awaitable"), (lambda: response(200), "returned a requests.Response")]
+)
+def test_what_cannot_be_a_token_reply(new_auth: NewAuth, make: Callable[[], Any], said: str) -> None:
+    """A token request that sends nothing, or looks at nothing, is the caller's mistake and not the server's."""
+    with pytest.raises(TypeError, match=f"^request_email_token {said}"):
+        new_auth(request_email_token=lambda *_: make()).request_email_token("a@b.c")
 
 
 @pytest.mark.parametrize("stage", [EMAIL, MSISDN])

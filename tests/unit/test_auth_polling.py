@@ -58,6 +58,33 @@ def test_the_identity_server_is_named(new_auth: NewAuth, server: ScriptedServer,
     assert server.sent[1] == {"type": EMAIL, "threepid_creds": creds, "session": "S1"}
 
 
+def test_another_identity_server_is_not_given_the_token(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser
+) -> None:
+    """An answer that names an identity server of its own is sent as it is."""
+    mine = {"sid": "s", "client_secret": "c", "id_server": "other.example", "id_access_token": "other"}
+    server.will(challenge([EMAIL]), "done")
+    user.will({"type": EMAIL, "threepid_creds": {**mine}})
+
+    new_auth(email_sid="e1", id_server="id.example", id_access_token="T").attempt_auth()
+
+    assert server.sent[1] is not None
+    assert server.sent[1]["threepid_creds"] == mine
+
+
+def test_an_answers_creds_are_completed(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:
+    """An answer that names none is given the identity server that the sids belong to."""
+    server.will(challenge([EMAIL]), "done")
+    answer = {"type": EMAIL, "threepid_creds": {"sid": "s", "client_secret": "c"}}
+    user.will(answer)
+
+    new_auth(email_sid="e1", id_server="id.example", id_access_token="T").attempt_auth()
+
+    creds = {"sid": "s", "client_secret": "c", "id_server": "id.example", "id_access_token": "T"}
+    assert server.sent[1] == {"type": EMAIL, "threepid_creds": creds, "session": "S1"}
+    assert answer["threepid_creds"] == {"sid": "s", "client_secret": "c"}
+
+
 def test_without_a_sid_the_session_is_polled(new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser) -> None:
     """An email stage whose mail nobody asked for is polled by its session until a sid is set, with a warning."""
     auth = new_auth(supported_stages=[EMAIL], client_secret="c")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 import traceback
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from support.clocks import FakeClock
@@ -188,6 +190,23 @@ def test_an_error_that_quotes_an_earlier_submission(
 
     with pytest.raises(MatrixError) as caught:
         new_auth().attempt_auth()
+    assert str(caught.value) == "400: No [hidden]"
+
+
+ODD = 'p\u00e4ss" word'
+
+
+@pytest.mark.parametrize("quoted", [ODD, json.dumps(ODD)[1:-1], quote(ODD, safe="")], ids=["plain", "JSON", "query"])
+def test_an_error_that_quotes_another_form(
+    new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, quoted: str
+) -> None:
+    """What a server quotes as it stood on the wire, in JSON or in a query, is hidden as well."""
+    server.will(MatrixError(401, {"flows": FLOWS, "session": SESSION}), MatrixError(400, {"error": f"No {quoted}"}))
+    user.will({"type": STAGE, "password": ODD})
+
+    with pytest.raises(MatrixError) as caught:
+        new_auth().attempt_auth()
+
     assert str(caught.value) == "400: No [hidden]"
 
 

@@ -120,7 +120,7 @@ def test_threepids_submitted_by_another_thread(
     assert caught.value.__cause__ is refusal
 
 
-@pytest.mark.parametrize("answer", [{"token": "x"}, {"type": None, "token": "x"}, {"type": 5}], ids=repr)
+@pytest.mark.parametrize("answer", [{"token": "x"}, {"type": None, "token": "x"}, {"type": 5}, {"type": ""}], ids=repr)
 @pytest.mark.parametrize("origin", ["returned", "submitted", "by another thread"])
 def test_an_answer_without_a_type(
     new_auth: NewAuth,

@@ -66,7 +66,6 @@ PENDING = [
     MatrixError(401, {}),
     MatrixError(400, {"errcode": "M_THREEPID_AUTH_FAILED"}),
     MatrixError(400, {"errcode": "M_BAD_JSON", "error": "Unknown auth.type: "}),
-    MatrixError(403, {"errcode": "M_FORBIDDEN", "flows": [{"stages": [EMAIL]}]}),
     MatrixError(302, {}),
     MatrixError(408, {}),
     MatrixError(425, {}),
@@ -107,6 +106,7 @@ def test_the_deadline_names_the_last_poll(
 
 
 REFUSED = [
+    MatrixError(403, {"errcode": "M_FORBIDDEN", "flows": [{"stages": [EMAIL]}]}),
     MatrixError(400, {"errcode": "M_USER_IN_USE", "error": "User ID already taken."}),
     MatrixError(400, {"errcode": "M_THREEPID_IN_USE"}),
     MatrixError(400, {"errcode": "M_INVALID_SIGNATURE"}),
@@ -142,6 +142,18 @@ def test_a_poll_that_is_refused(
     assert auth.attempt_auth() == "done"
     assert server.sent[2] is not None
     assert server.sent[2]["session"] == "S1"
+
+
+def test_rate_limits_without_a_time_are_not_added_up(
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser
+) -> None:
+    """The time that is assumed for a 429 grows while one follows the other, and begins anew after another answer."""
+    bare = MatrixError(429, {})
+    server.will(challenge([SSO]), bare, bare, challenge([SSO]), bare, challenge([SSO]), "done")
+
+    new_auth().attempt_auth()
+
+    assert server.times == [0, 2, 4, 8, 10, 12, 14]
 
 
 IN_USE = MatrixError(400, {"errcode": "M_USER_IN_USE"})

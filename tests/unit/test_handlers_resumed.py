@@ -66,6 +66,29 @@ def test_a_constant_that_a_lost_session_forgot(server: ScriptedServer) -> None:
     assert [auth["token"] for auth in server.sent if auth and "token" in auth] == ["right", "right"]
 
 
+def test_a_constant_whose_stage_comes_again(server: ScriptedServer) -> None:
+    """Where a stage is asked for again though nothing rejected its answer, the constant is not sent again either."""
+    flows = [[PASSWORD], ["x"], [PASSWORD]]
+    server.will(*[challenge(flow) for flow in flows])
+    stages = {PASSWORD: handlers.password("alice", "secret"), "x": lambda stage: {"type": "x"}}
+
+    with pytest.raises(StageFailedError):
+        InteractiveAuth(server, stages).attempt_auth()
+
+    assert [auth["type"] for auth in server.sent if auth] == [PASSWORD, "x"]
+
+
+def test_a_constant_whose_answer_was_lost(server: ScriptedServer) -> None:
+    """An attempt that ended in trouble has not had the constant refused: the next one sends it."""
+    server.will(challenge([TOKEN]), ConnectionError("lost"))
+    auth = InteractiveAuth(server, {TOKEN: handlers.registration_token("right")}, retry=None)
+    with pytest.raises(ConnectionError):
+        auth.attempt_auth()
+    server.will("done")
+
+    assert auth.attempt_auth() == "done"
+
+
 def test_the_state_does_not_tell_the_constant(server: ScriptedServer) -> None:
     """That a constant was sent is in the state; the constant is not, nor enough to find it out."""
     server.will(challenge([PASSWORD]), challenge([PASSWORD], errcode="M_FORBIDDEN"))

@@ -348,7 +348,7 @@ def test_403_to_a_password(
         ({"errcode": "M_FORBIDDEN", "error": "Invalid registration token."}, PASSWORD, Reply.REJECTION),
         ({"session": "S2"}, PASSWORD, Reply.REJECTION),
         ({"completed": [PASSWORD]}, PASSWORD, Reply.CHALLENGE),
-        ({}, None, Reply.CHALLENGE),
+        ({}, None, Reply.FAILURE),
     ],
     ids=["bare", "words", "new session", "completed", "poll"],
 )
@@ -359,9 +359,33 @@ def test_403_with_flows(session: UIASession, fields: dict[str, Any], submitted: 
     assert session.receive(MatrixError(403, body), submitted, with_session=True) is reply
 
 
-def test_403_with_flows_to_no_session(session: UIASession) -> None:
-    """Where no session was named, nothing was refused in one: the request itself is."""
-    assert session.receive(MatrixError(403, {"flows": FLOWS})) is Reply.FAILURE
+def test_403_with_flows_without_a_session(session: UIASession) -> None:
+    """What was submitted is rejected so, too, where the server gave no session to name."""
+    assert session.receive(MatrixError(403, {"flows": FLOWS}), PASSWORD) is Reply.REJECTION
+
+
+@pytest.mark.parametrize("stage", ["m.login.email.identity", "m.login.msisdn"])
+@pytest.mark.parametrize(
+    ("status", "errcode"),
+    [(400, "M_THREEPID_AUTH_FAILED"), (403, "M_THREEPID_AUTH_FAILED"), (400, "M_SESSION_NOT_VALIDATED")],
+)
+def test_an_address_that_is_not_validated(session: UIASession, stage: str, status: int, errcode: str) -> None:
+    """An email or msisdn dict that was submitted and is not validated is rejected, whatever the status."""
+    error = MatrixError(status, {"errcode": errcode})
+
+    assert session.receive(error, stage, with_session=True) is Reply.REJECTION
+    assert session.receive(error, None, with_session=True) is Reply.FAILURE
+    assert session.receive(error, TERMS, with_session=True) is Reply.FAILURE
+
+
+def test_rejections_of_many_flows_are_forgotten(session: UIASession) -> None:
+    """A server that makes up stages does not have their names kept for ever."""
+    for number in range(100):
+        session.receive(MatrixError(401, {"flows": FLOWS}), f"org.example.{number}")
+        session.choose((f"org.example.{number}", TERMS))
+
+    assert len(session.rejections) <= 33
+    assert session.rejections["org.example.99"] == 1
 
 
 # Rules 6, 7 and 8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
 import interactive_auth
-from interactive_auth import InteractiveAuth, MatrixError, ServerProtocolError, Stage, handlers
+from interactive_auth import Homeserver, InteractiveAuth, MatrixError, ServerProtocolError, Stage, handlers
 
 PASSWORD, EMAIL = "m.login.password", "m.login.email.identity"
 SECRET = "correct horse battery staple"
@@ -114,6 +114,50 @@ def test_a_refused_token_request(server: ScriptedServer, user: ScriptedUser, by_
         auth.request_email_token() if by_hand else auth.attempt_auth()
 
     assert own(caught.value) == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: InteractiveAuth(print, {}).submit_auth_dict({"type": PASSWORD, "password": SECRET}),
+        lambda: InteractiveAuth(print, {}).submit_auth_dict({"password": SECRET}),
+        lambda: InteractiveAuth(print, {}, client_secret=SECRET, max_attempts=0),
+        lambda: Homeserver("ftp://x", access_token=SECRET),
+        lambda: setattr(Homeserver("https://example.org"), "access_token", SECRET + " x"),
+        lambda: handlers.password(5, SECRET),  # type: ignore[arg-type]
+        lambda: handlers.registration_token(SECRET + "\ud800"),
+        lambda: Homeserver("https://example.org").register("", SECRET),
+    ],
+    ids=range(8),
+)
+def test_refused_arguments(call: Callable[[], object]) -> None:
+    """What is refused where it was given leads to no frame of the library's either, and its objects can be shown."""
+    with pytest.raises((TypeError, ValueError, RuntimeError)) as caught:
+        call()
+
+    assert own(caught.value) == []
+
+
+def test_a_group_of_errors(server: ScriptedServer) -> None:
+    """Errors that a callback has collected are cleaned one by one."""
+
+    class GroupError(Exception):
+        def __init__(self, *exceptions: Exception) -> None:
+            super().__init__("several")
+            self.exceptions = exceptions
+
+    def ask(stage: Stage) -> None:
+        try:
+            Homeserver.__init__.__wrapped__(Homeserver.__new__(Homeserver), "ftp://x")  # type: ignore[attr-defined]
+        except ValueError as error:
+            raise GroupError(error) from None
+
+    server.will(challenge([PASSWORD]))
+
+    with pytest.raises(GroupError) as caught:
+        InteractiveAuth(server, ask).attempt_auth()
+
+    assert own(caught.value.exceptions[0]) == []
 
 
 def test_a_cause_of_the_callers(server: ScriptedServer) -> None:
