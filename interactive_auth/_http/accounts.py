@@ -71,6 +71,8 @@ _ROWS = (
     _Refusal(403, "M_FORBIDDEN", "registration has been disabled"),  # Synapse and all of the Conduit family
     _Refusal(403, "M_FORBIDDEN", "registration is disabled"),  # Dendrite, and the specification's example
 )
+#: What means something else: Tuwunel says it of an identifier in the middle of an authentication.
+_OTHERWISE = "identifier type not recognized"
 #: The flow of a login by single sign-on that stands before an OAuth service (v1.18, MSC3824), and its name as a draft.
 _PREFERS_OAUTH = ("oauth_aware_preferred", "org.matrix.msc3824.delegated_oidc_compatibility")
 
@@ -172,7 +174,8 @@ def explained(error: MatrixError, get: Get, homeserver: str, path: str, devices:
         devices: the ids of the devices that it was about.
     """
     said = (error.error or "").lower()
-    if not any(error.http_status == row.status and error.errcode == row.errcode and row.words in said for row in _ROWS):
+    rows = (row for row in _ROWS if error.http_status == row.status and error.errcode == row.errcode)
+    if _OTHERWISE in said or not any(row.words in said for row in rows):
         return error
     try:
         metadata = read_metadata(get, homeserver)

@@ -57,6 +57,9 @@ def play() -> Iterator[Callable[[tuple[Reply, ...]], Wire]]:
                 if sent.path.endswith("/requestToken"):
                     wire.sent.remove(sent)
                     return Reply(200, {"sid": SID})
+                if sent.method == "GET" and sent.path.endswith(("/auth_metadata", "/login")):
+                    wire.sent.remove(sent)  # what is asked after some refusals; the accounts are the homeserver's own
+                    return Reply(404, {"errcode": "M_UNRECOGNIZED"})
                 return next(left, Reply(418, {"errcode": "NO_MORE_WAS_EXPECTED"}))
 
             wire.answer = answer

@@ -293,6 +293,7 @@ def test_a_refusal_that_is_one(paths: Paths, homeserver: Homeserver, metadata: t
         (400, {"errcode": "M_UNRECOGNIZED"}),
         (403, {"errcode": "M_FORBIDDEN", "error": "Invalid password"}),
         (404, {"errcode": "M_NOT_FOUND"}),
+        (404, {"errcode": "M_UNRECOGNIZED", "error": "Identifier type not recognized."}),
         (404, {}),
         (401, {"errcode": "M_UNKNOWN_TOKEN"}),
         (403, {"errcode": "M_FORBIDDEN", "error": CONTINUWUITY[1]["error"], "flows": []}),
