@@ -33,6 +33,8 @@ from throwaway_synapse import TERMS, TOKEN
 
 #: Seconds that a worker may take to stop: its threads end their steps, which are a few requests each.
 PATIENCE = 30.0
+#: What Dramatiq exits with if it cannot import its actors, or cannot reach Redis; it is 1 if one of it was killed.
+FAILED = (2, 3)
 
 
 class Workers:
@@ -66,7 +68,7 @@ class Workers:
         for worker in [worker for worker in self._running if worker.poll() is not None]:
             self._running.remove(worker)
             _kill_rest(worker)
-            if 0 < worker.returncode < 128:
+            if worker.returncode in FAILED:
                 raise NotDoneError(f"a worker ended with {worker.returncode}: see {self._log.name}")
             self.start()
             self.replaced += 1
@@ -141,6 +143,7 @@ def register_all(
                 while waiting := left():
                     workers.replace_ended()
                     meanwhile()
+                    bar.set_postfix(workers_replaced=workers.replaced, refresh=False)
                     bar.update(len(addresses) - len(waiting) - bar.n)
                     time.sleep(0.2)
                 bar.update(len(addresses) - bar.n)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import threading
 import time
@@ -33,6 +34,7 @@ class Seen:
     Attributes:
         path: its path.
         body: its body.
+        port: its client's.
         begun: when it came.
         ended: when its answer had gone back, or its client had gone.
         status: of the answer that went back; None if the client had gone.
@@ -40,8 +42,9 @@ class Seen:
 
     path: str
     body: dict[str, Any]
+    port: int
     begun: float
-    ended: float = float("inf")
+    ended: float = math.inf
     status: int | None = None
 
     @property
@@ -67,6 +70,10 @@ class Witness:
         self._draw = draw
         self._forwarded: set[asyncio.Task[tuple[int, bytes]]] = set()
 
+    def ports(self) -> set[int]:
+        """Return the ports of the clients that wait for an answer."""
+        return {seen.port for seen in list(self.seen) if seen.ended == math.inf}
+
     async def start(self) -> None:
         """Listen."""
         app = web.Application()
@@ -86,7 +93,9 @@ class Witness:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         content = await request.read()
-        seen = Seen(request.path, json.loads(content) if content else {}, time.monotonic())
+        assert request.transport is not None
+        port = request.transport.get_extra_info("peername")[1]
+        seen = Seen(request.path, json.loads(content) if content else {}, port, time.monotonic())
         self.seen.append(seen)
         # What a client has sent arrives, even if the client is killed meanwhile.
         forwarded = asyncio.create_task(self._forward(request.method, request.path_qs, content))
