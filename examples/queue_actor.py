@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import secrets
 import time
 from collections.abc import Mapping
@@ -104,7 +105,8 @@ def _go_on(name: str, record: Mapping[str, Any], lock: Lock) -> None:
     except InteractiveAuthError as error:
         delay = _delay(error, time.time() - record["begun"])
         if delay is not None:
-            raise Retry(str(error), delay=int(1000 * delay)) from None
+            # Not all at once: a homeserver tells all who come too fast to come back at the same time.
+            raise Retry(str(error), delay=int(1000 * delay * random.uniform(1, 1.25))) from None
         lock.reacquire()
         _end(name, FAILURES, str(error))
     else:

@@ -195,9 +195,10 @@ def on_homeserver(options: argparse.Namespace) -> str:
     token = ask("Registration token, or anything if there is none: ", secret=True)
     if not agrees("Has everybody accepted the homeserver's terms of service, if it has any?"):
         raise NotDoneError("nobody was registered")
-    say(f"Registering {len(lines)} accounts")
+    addresses = dict(lines)
+    say(f"Registering {len(addresses)} accounts")
     environment = {"HOMESERVER_URL": options.homeserver, "REGISTRATION_TOKEN": token}
-    return register_all(environment, dict(lines), options, options.folder)
+    return register_all(environment, addresses, options, options.folder)
 
 
 if __name__ == "__main__":

@@ -49,9 +49,11 @@ def redis_server(folder: Path) -> Iterator[str]:
             stdout=log,
             stderr=log,
             pass_fds=[lock],
+            umask=0o077,  # passwords are in its files
             start_new_session=True,  # Ctrl-C in a terminal is meant for the program
         )
         try:
+            os.pwrite(lock, f"{process.pid}\n".encode(), 0)
             assert process.stdin is not None
             process.stdin.write(lines.encode())
             process.stdin.close()
@@ -76,7 +78,11 @@ def _alone(folder: Path) -> Iterator[int]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise NotDoneError(f"a Redis of another run is at work in {folder}: end that first") from None
+            pid = os.pread(lock, 20, 0).decode().strip()
+            raise NotDoneError(
+                f"Redis is at work in {folder}, by process {pid} of another run: end that run, or, if it was killed, "
+                "what it has left: Redis and workers"
+            ) from None
         yield lock
     finally:
         os.close(lock)

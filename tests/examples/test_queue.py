@@ -283,6 +283,7 @@ def test_ctrl_c_and_run_again(synapse: Synapse, mails: MailServer, new: Person, 
         with started(command, tmp_path / "queue", token, "y") as second:
             assert second.wait(PATIENCE) == 1
         running = psutil.Process(program.pid).children(recursive=True)
+        (pid,) = (process.pid for process in running if process.name() == "redis-server")
         program.send_signal(signal.SIGINT)
         assert program.wait(PATIENCE) == 130
     said, errors = (tmp_path / "output").read_text(), (tmp_path / "errors").read_text()
@@ -295,9 +296,12 @@ def test_ctrl_c_and_run_again(synapse: Synapse, mails: MailServer, new: Person, 
     assert said.endswith("0 of 3 are done; run it again to go on with the others\n")
     assert errors.splitlines()[-1] == "register_queue.py: interrupted"
     in_the_way = (tmp_path / "queue" / "errors").read_text().splitlines()[-1]
-    assert in_the_way.endswith(f"a Redis of another run is at work in {tmp_path / 'queue'}: end that first")
+    assert f"Redis is at work in {tmp_path / 'queue'}, by process {pid} of another run" in in_the_way
     assert (tmp_path / "output").read_text().endswith("3 accounts are registered; workers that had to be replaced: 0\n")
     assert [mails.count(address) for address in people.values()] == [1, 1, 1]
+    kept = [tmp_path / "queue", *(tmp_path / "queue").rglob("*.aof"), tmp_path / "queue" / "accounts.json"]
+    assert len(kept) >= 3
+    assert not any(path.stat().st_mode & 0o077 for path in kept)
     check_accounts(synapse, people, token, tmp_path)
 
 
