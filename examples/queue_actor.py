@@ -148,14 +148,15 @@ def _register(name: str, record: Mapping[str, Any], lock: Lock) -> Mapping[str, 
 
 
 def _delay(error: InteractiveAuthError, waited: float) -> float | None:
-    """Return in how many seconds a sign-up may go on, None if it cannot."""
-    if waited > PATIENCE:
-        return None
+    """Return in how many seconds a sign-up may go on, None if it cannot, or not in time."""
     pause = min(2 + waited / 20, 60)  # who waits for a person need not ask every two seconds all day
     if isinstance(error, MatrixError):
-        passes = error.http_status in (408, 425, 429) or error.http_status >= 500
-        return max(pause, error.retry_after or 0) if passes else None
-    return pause if isinstance(error, (AuthDeferredError, AuthTimeoutError, HomeserverConnectionError)) else None
+        if error.http_status not in (408, 425, 429) and error.http_status < 500:
+            return None
+        pause = max(pause, error.retry_after or 0)
+    elif not isinstance(error, (AuthDeferredError, AuthTimeoutError, HomeserverConnectionError)):
+        return None
+    return pause if waited + pause < PATIENCE else None
 
 
 def _end(name: str, where: str, what: str) -> None:

@@ -93,11 +93,11 @@ def test_a_rate_limit_gives_the_worker_back(new: Person, tmp_path: Path) -> None
     assert sorted(sent.body["username"] for sent in wire.sent) == sorted(people)
 
 
-#: A worker that has two sign-ups to end: one that nobody can go on with, and one that is two days old.
+#: A worker that has two sign-ups to end: one that nobody can go on with, and one that began 23 and a half hours ago.
 WORKER = """
 import json, time
 import dramatiq, queue_actor
-kept = {"alice": {}, "bob": {"password": "secret", "begun": time.time() - 2 * 24 * 3600, "auth": {}}}
+kept = {"alice": {}, "bob": {"password": "secret", "begun": time.time() - 23.5 * 3600, "auth": {}}}
 for name, record in kept.items():
     queue_actor.store.hset(queue_actor.SIGN_UPS, name, json.dumps(record))
     queue_actor.sign_up.send(name)
@@ -111,7 +111,7 @@ print(json.dumps(queue_actor.store.hgetall(queue_actor.FAILURES)))
 
 
 def test_what_is_given_up(start_program: Start, tmp_path: Path) -> None:
-    """What nobody has foreseen, and what has been waiting for too long, ends as a failure with its reason."""
+    """What nobody has foreseen, and what would have waited for more than a day, ends as a failure with its reason."""
     limit = {"errcode": "M_LIMIT_EXCEEDED", "error": "Slow down", "retry_after_ms": 3_000_000}
     with serve(lambda sent: Reply(429, limit)) as wire, redis_server(tmp_path) as url:
         environment = {"REDIS_URL": url, "HOMESERVER_URL": wire.base_url, "REGISTRATION_TOKEN": "a token"}
