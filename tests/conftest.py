@@ -29,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", type=int, default=1, help="where the slow tests begin to draw (default: %(default)s)")
     group.addoption("--need-chromium", action="store_true", help="fail, and do not skip, where Chromium is missing")
     group.addoption("--need-dendrite", action="store_true", help="fail, and do not skip, where Dendrite is missing")
+    group.addoption("--need-redis", action="store_true", help="fail, and do not skip, where Redis is missing")
 
 
 @pytest.fixture(scope="session")
@@ -70,3 +71,13 @@ def chromium(request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
         options.add_argument(argument)
     with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def redis_installed(request: pytest.FixtureRequest) -> None:
+    """See that there is a Redis for the examples to start."""
+    if shutil.which("redis-server") is None:
+        missing = "Redis is not installed: apt-get install redis-server"
+        if request.config.getoption("--need-redis"):
+            pytest.fail(missing)
+        pytest.skip(missing)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from support.accounts import Account, new_account
 from throwaway_services import MailServer
-from throwaway_synapse import TOKEN, Synapse, throwaway_synapse
+from throwaway_synapse import TERMS, TOKEN, Synapse, throwaway_synapse
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +22,12 @@ def account(synapse: Synapse) -> Iterator[Account]:
     """Make an account with one device."""
     with new_account(synapse) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def strict_synapse(mails: MailServer) -> Iterator[Synapse]:
+    """Run a Synapse that wants a token, its terms accepted, and an email address."""
+    demands = {**TOKEN, "registrations_require_3pid": ["email"]}
+    with throwaway_synapse(demands, TERMS, mails.config()) as running:
+        running.admin("GET", "/_synapse/admin/v2/users")  # log the administrator in before any thread does
+        yield running
