@@ -61,7 +61,8 @@ class Homeserver(Endpoints, Logins, TokenRequests):
 
     It may be shared between threads, and with forked processes, which open connections of their own. It is a context
     manager that closes its connections. TLS is verified; proxies and certificate bundles of the environment apply, as
-    they are at the first request; a netrc file does not; redirects are not followed.
+    they are at the first request, but no proxy is asked for this machine; a netrc file does not; redirects are not
+    followed.
 
     Everything is sent by ``requests.Session.send``, so what stands between requests and the network (``responses``,
     requests-mock, vcrpy, an instrumentation) sees every request.
@@ -70,9 +71,9 @@ class Homeserver(Endpoints, Logins, TokenRequests):
         base_url: the homeserver's address, like ``https://matrix.example.org``; plain http only to this machine.
         access_token: the token of the account to act for; None for requests that need none, like a registration.
         session: a ``requests.Session`` to send by, with its adapters, auth, hooks, cookies and proxies; nothing of it
-            is changed, and it stays open. None for one of the homeserver's own, which sends to this machine past any
-            proxy, skips interim answers (1xx), and has connections of its own after a fork. With a session of the
-            caller's, those three are the caller's to see to; an interim answer but 100 is a
+            is changed, and it stays open. None for one of the homeserver's own, which skips interim answers (1xx), and
+            has connections of its own after a fork. With a session of the caller's, those two are the caller's to see
+            to; an interim answer but 100 is a
             ``HomeserverConnectionError`` there, after which the connection is not used again.
         timeout: seconds to wait for a connection, and for an answer as a whole. With a session of the caller's they
             are counted anew for each piece of the status, the headers and the trailers, so a server that drips them

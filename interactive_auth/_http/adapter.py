@@ -21,6 +21,8 @@ from .deadline import bounded_pools
 
 #: As many connections are kept as threads are expected to share one homeserver.
 _CONNECTIONS = 32
+#: Characters of cookies, far more than a homeserver or a proxy in front of it sets; all of them are sent each time.
+_MOST_COOKIES = 16 * 1024
 #: As many ways to other machines are remembered; there are hardly ever more than one or two.
 _MOST_POOLS = 16
 
@@ -92,11 +94,13 @@ class BoundedAdapter(HTTPAdapter):
 
 
 class _Jar(RequestsCookieJar):
-    """Cookies that are not looked for where there are none."""
+    """Cookies that are not looked for where there are none, and forgotten where they are too many."""
 
     def extract_cookies(self, response: Any, request: Any) -> None:
         if "Set-Cookie" in response.info():
             super().extract_cookies(response, request)
+            if sum(len(cookie.name) + len(cookie.value or "") for cookie in self) > _MOST_COOKIES:
+                self.clear()
 
 
 class _Response(requests.Response):

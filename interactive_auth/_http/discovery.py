@@ -14,7 +14,7 @@ import requests
 from .._errors import MatrixError, ServerProtocolError
 from .._text import printable, shown
 from .._types import RetryPolicy
-from .addresses import check_base_url
+from .addresses import check_base_url, may_be_this_machine
 from .repeating import repeat
 from .transport import Transport
 
@@ -69,6 +69,7 @@ def _well_known(transport: Transport, retry: RetryPolicy | None) -> str | None:
             moved = _https_target(address, error)
             if moved is None:
                 raise
+            _refuse_this_machine(moved, transport.base_url)
             address = moved
         else:
             break
@@ -76,10 +77,22 @@ def _well_known(transport: Transport, retry: RetryPolicy | None) -> str | None:
         raise ServerProtocolError(f"{transport.base_url} redirects its well-known document in circles")
     homeserver = document.get("m.homeserver")
     try:
-        base_url = homeserver.get("base_url") if isinstance(homeserver, dict) else None
-        return check_base_url(base_url, allow_insecure_http=False)
+        named = homeserver.get("base_url") if isinstance(homeserver, dict) else None
+        base_url = check_base_url(named, allow_insecure_http=False)
     except (TypeError, ValueError) as error:
         raise ServerProtocolError(f"{shown(address)} names no homeserver: {printable(str(error))}") from None
+    _refuse_this_machine(base_url, transport.base_url)
+    return base_url
+
+
+def _refuse_this_machine(named: str, asked: str) -> None:
+    """Refuse to be led to what listens on this machine by a website that is not on it."""
+    if _is_here(named) and not _is_here(asked):
+        raise ServerProtocolError(f"{asked} names an address of this machine, where it is not itself: {shown(named)}")
+
+
+def _is_here(address: str) -> bool:
+    return may_be_this_machine(urlsplit(address).hostname or "")
 
 
 def _https_target(address: str, error: MatrixError) -> str | None:

@@ -20,7 +20,7 @@ from urllib3.exceptions import HTTPError
 from .._errors import HomeserverConnectionError, hiding
 from .._text import shown
 from .adapter import open_session
-from .addresses import is_loopback
+from .addresses import may_be_this_machine
 from .answers import REDIRECT, RawResponse, check_answer, read_response, reason_of, refuse_interim
 from .quiet_log import quiet_log
 
@@ -194,7 +194,8 @@ class Transport:
         found = session.merge_environment_settings(address, {}, True, None, None)
         if not at_home:
             found["cert"] = None
-        if self._is_own and is_loopback(urlsplit(address).hostname or ""):
+        # A session's own proxies are its owner's word; those of the environment are meant for other machines.
+        if not session.proxies and may_be_this_machine(urlsplit(address).hostname or ""):
             # A proxy elsewhere would be told the access token, and would look for the homeserver on its own machine.
             found["proxies"] = {}
         if len(self._settings) >= _MOST_PREPARED:

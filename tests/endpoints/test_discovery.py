@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+import responses
 import trustme
 from support.website import stand_at_443
 from support.wire import Reply, Wire, serve
@@ -174,11 +175,13 @@ def test_what_is_no_redirect(site: Site, status: int, name_of: Callable[[Wire], 
 def test_the_document_is_the_websites(site: Site, name: str, host: str, name_of: Callable[[Wire], str]) -> None:
     """It is asked for at the host name's own port, of IPv6 addresses and of international names in either form, too."""
     target = site({"/_matrix/client/versions": VERSIONS})
-    named = site({WELL_KNOWN: document(target.base_url)})
+    # A website that is not on this machine may not name an address of it.
+    base_url = target.base_url if host in ("localhost", "[::1]") else target.base_url.replace("localhost", host)
+    named = site({WELL_KNOWN: document(base_url)})
     name_of(named)
 
     with Homeserver.discover(name) as homeserver:
-        assert homeserver.base_url == target.base_url
+        assert homeserver.base_url == base_url
 
     assert [(sent.path, sent.headers["Host"]) for sent in named.sent] == [(WELL_KNOWN, host)]
 
@@ -321,3 +324,20 @@ def test_what_was_found_is_used(site: Site, name_of: Callable[[Wire], str]) -> N
         homeserver.register("alice", "a password").authenticate({})
 
     assert target.sent[-1].body == {"username": "alice", "password": "a password"}
+
+
+@pytest.mark.parametrize("how", ["document", "redirect"])
+@pytest.mark.parametrize("here", ["http://127.0.0.1:8008", "https://localhost:8448", "https://127.1", "http://[::1]"])
+@responses.activate
+def test_a_website_that_leads_to_this_machine(here: str, how: str) -> None:
+    """A website elsewhere cannot lead a client to what listens on its own machine, and nothing is asked there."""
+    document = "https://example.org/.well-known/matrix/client"
+    if how == "document":
+        responses.get(document, json={"m.homeserver": {"base_url": here}})
+    else:
+        responses.get(document, status=302, headers={"Location": here.replace("http://", "https://")})
+
+    with pytest.raises(ServerProtocolError, match=r"names an address of this machine|names no homeserver"):
+        Homeserver.discover("example.org")
+
+    assert [call.request.url for call in responses.calls] == [document]

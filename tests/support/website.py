@@ -9,7 +9,7 @@ from urllib3.util import connection
 
 
 def stand_at_443(monkeypatch: pytest.MonkeyPatch, base_url: str) -> str:
-    """Lead what is sent to port 443 of any host to a server of the test's own.
+    """Lead what is sent to any host to this machine, and there from port 443 to a server of the test's own.
 
     Args:
         monkeypatch: undoes it after the test.
@@ -22,7 +22,7 @@ def stand_at_443(monkeypatch: pytest.MonkeyPatch, base_url: str) -> str:
     connect = connection.create_connection
 
     def redirected(address: tuple[str, int], *arguments: Any, **named: Any) -> Any:
-        return connect(("127.0.0.1", port) if address[1] == 443 else address, *arguments, **named)
+        return connect(("127.0.0.1", port if address[1] == 443 else address[1]), *arguments, **named)
 
     monkeypatch.setattr(connection, "create_connection", redirected)
     return base_url.removeprefix("https://")

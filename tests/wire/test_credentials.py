@@ -94,6 +94,18 @@ def test_cookies_are_kept(server: WireServer, homeserver: Homeserver) -> None:
     assert [received.headers.get("Cookie") for received in server.received] == [None, "backend=b7", None]
 
 
+def test_too_many_cookies_are_forgotten(server: WireServer) -> None:
+    """A server that sets ever other cookies has neither this machine's memory nor its own requests filled with them."""
+    homeserver = Homeserver(server.base_url)
+    request = homeserver.delete_devices([])
+    for number in range(40):
+        server.will_reply(200, Set_Cookie=f"c{number}={'x' * 4000}; Path=/")
+        request(None)
+
+    homeserver.close()
+    assert max(len(received.headers.get("Cookie") or "") for received in server.received) < 20_000
+
+
 def test_cookies_are_replaced(server: WireServer, homeserver: Homeserver) -> None:
     """A cookie that the server changes is sent as it is then, and one that it lets expire no more."""
     request = homeserver.delete_devices([])

@@ -103,15 +103,21 @@ def test_no_proxy(server: WireServer, homeserver: Homeserver, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "0.0.0.0"])
+@pytest.mark.parametrize("own", [True, False], ids=["own session", "caller's session"])
 def test_this_machine_is_reached_past_any_proxy(
-    server: WireServer, elsewhere: WireServer, monkeypatch: pytest.MonkeyPatch, variable: str, host: str
+    server: WireServer, elsewhere: WireServer, monkeypatch: pytest.MonkeyPatch, variable: str, host: str, own: bool
 ) -> None:
-    """A proxy is not told what is sent to this machine, also without NO_PROXY."""
+    """A proxy is not told what is sent to this machine, in whichever form it is named, also without NO_PROXY."""
     monkeypatch.setenv(variable, elsewhere.base_url)
+    base_url = server.base_url.replace("127.0.0.1", host)
 
-    with Homeserver(server.base_url.replace("127.0.0.1", host), access_token="the-access-token") as homeserver:
+    with requests.Session() as session:
+        homeserver = Homeserver(
+            base_url, access_token="the-access-token", session=None if own else session, allow_insecure_http=True
+        )
         homeserver.delete_devices([])(None)
+        homeserver.close()
 
     assert server.received[0].headers["Authorization"] == "Bearer the-access-token"
     assert elsewhere.received == []
