@@ -36,7 +36,6 @@ from ._types import (
     Wait,
     WaitChanged,
 )
-from .homeserver import Homeserver, UIARequest, raise_for_matrix_error
 
 __all__ = [
     "AuthCancelledError",
@@ -81,12 +80,25 @@ _publish(globals())
 
 if _typing.TYPE_CHECKING:
     from . import bots, browser, console, handlers, testing
+    from .homeserver import Homeserver, UIARequest, raise_for_matrix_error
+
+#: What is imported when it is first asked for (PEP 562): rooms that not every program enters, and what is made in them.
+_ROOMS = ("bots", "browser", "console", "handlers", "homeserver", "testing")
+_MADE_IN_HOMESERVER = ("Homeserver", "UIARequest", "raise_for_matrix_error")
 
 
 def __getattr__(name: str) -> _typing.Any:
-    """Import the rooms that not every program enters when they are first asked for (PEP 562)."""
-    if name in ("bots", "browser", "console", "handlers", "testing"):
-        from importlib import import_module
+    from importlib import import_module
 
+    if name in _ROOMS:
         return import_module(f".{name}", __name__)
+    if name in _MADE_IN_HOMESERVER:
+        made = getattr(import_module(".homeserver", __name__), name)
+        globals()[name] = made
+        _publish(globals())
+        return made
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -62,7 +62,7 @@ def wrong_uses(auth: InteractiveAuth[str], stage: Stage, homeserver: Homeserver)
     homeserver.base_url = "https://elsewhere.example.org"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     auth.set_email_sid(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     auth.submit_auth_dict("m.login.dummy")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    homeserver.register().authenticate({})["device"].strip()  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownMemberType]
+    homeserver.register().authenticate({})["device"].strip()  # type: ignore[typeddict-item]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownMemberType]
     homeserver.register().authenticate({})["access_token"].strip()  # pyright: ignore[reportTypedDictNotRequiredAccess]
     auth.attempt_auth().user_id()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     return auth.attempt_auth()  # type: ignore[return-value]  # pyright: ignore[reportReturnType]

@@ -30,7 +30,8 @@ def modules() -> Iterator[ModuleType]:
 def documented(owner: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     """Yield what must have a docstring: the public classes and functions, and the classes' public methods."""
     for name in dir(owner):
-        value = inspect.getattr_static(owner, name)
+        # A module may make a name only when it is asked for; a class's property must not be run.
+        value = getattr(owner, name) if inspect.ismodule(owner) else inspect.getattr_static(owner, name)
         function = value.fget if isinstance(value, property) else inspect.unwrap(getattr(value, "__func__", value))
         if name.startswith("_") or not (inspect.isclass(function) or inspect.isfunction(function)):
             continue
