@@ -109,27 +109,23 @@ def request_token_asking(
         if kind is AuthType.MSISDN:
             keys, argument = ("phone_country and phone_number", "ask_number")
         raise RuntimeError(f"{kind} needs the address among the inputs ({keys}), or {argument}, a callable that asks")
-    auth = asking(stage)
-    if ask is None:
-        # It was not requested for want of a token request, which is told here.
-        auth.request_email_token() if kind is AuthType.EMAIL else auth.request_msisdn_token()
-        return refreshed(stage, kind)
-    fitted, asked = fit(ask, 1), stage
-    for refused in range(1, _TRIES + 1):
-        address = _ask_address(kind, partial(fitted, asked), read)
+    auth, asked, tries = asking(stage), stage, 0
+    fitted = None if ask is None else fit(ask, 1)
+    while True:
+        tries += 1
+        # An address that is known was not written to for want of a token request, which is told here.
+        address = () if fitted is None else _ask_address(kind, partial(fitted, asked), read)
         try:
             if kind is AuthType.EMAIL:
                 auth.request_email_token(*address)
             else:
                 auth.request_msisdn_token(*address)
+            return refreshed(stage, kind)
         except MatrixError as error:
             # No other address helps where accounts live elsewhere.
-            if refused == _TRIES or error.http_status not in (400, 403) or isinstance(error, DelegatedAuthError):
+            if tries == _TRIES or error.http_status not in (400, 403) or isinstance(error, DelegatedAuthError):
                 raise
-            asked = replace(stage, attempt=refused + 1, error=error)
-        else:
-            break
-    return refreshed(stage, kind)
+            asked = replace(stage, attempt=tries + 1, error=error)
 
 
 def _ask_address(kind: AuthType, ask: Callable[[], Any], read: Callable[[Any], tuple[str, ...]]) -> tuple[str, ...]:

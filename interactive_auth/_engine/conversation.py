@@ -338,7 +338,7 @@ class Conversation(Generic[T]):
             {str(stage): each.save() for stage, each in self.threepids.items() if each.send_attempt or each.sid}
         )
         if self._known_once:
-            progress["once"] = {stage: list(marks) for stage, marks in self._known_once.items()}
+            progress["once"] = {stage: list(marks) for stage, marks in self._known_once.copy().items()}
         inputs: Inputs = {}
         if email.address:
             inputs["email_address"] = email.address[0]

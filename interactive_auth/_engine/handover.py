@@ -19,7 +19,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import suppress
 from dataclasses import replace
 from types import GeneratorType
 from typing import Any, ClassVar, NamedTuple, cast
@@ -46,10 +45,13 @@ class Bell:
         if self._rung.empty():
             self._rung.put(None)
 
-    def wait(self, seconds: float) -> None:
-        """Wait until the bell is rung, for at most ``seconds``."""
-        with suppress(queue.Empty):
+    def wait(self, seconds: float) -> bool:
+        """Wait until the bell is rung, for at most ``seconds``, and return whether it was."""
+        try:
             self._rung.get(timeout=seconds)
+        except queue.Empty:
+            return False
+        return True
 
 
 class Clock:
@@ -228,7 +230,7 @@ class Handover:
         self, told: Wait, until: float, give_up_at: float, over: Callable[[], bool], since: int | None = None
     ) -> None:
         me = threading.get_ident()
-        listening = self._is_listening()
+        listening = self._listening()
         # It is rung from here on, so that nothing is missed that comes between a look and the wait.
         bell = self._bells.setdefault(me, Bell())
         try:
@@ -236,30 +238,26 @@ class Handover:
                 now = self.clock.monotonic()
                 if now >= until:
                     break
-                if listening and now >= self._show_at:
-                    self._show(replace(told, seconds_left=None if give_up_at == math.inf else give_up_at - now))
+                if listening is not None and now >= self._show_at:
+                    self._show_at = now + _SHOW_EVERY
+                    listening(replace(told, seconds_left=None if give_up_at == math.inf else give_up_at - now))
                 else:
-                    self.clock.wait(bell, min(until, self._show_at if listening else math.inf) - now)
+                    self.clock.wait(bell, (until if listening is None else min(until, self._show_at)) - now)
         finally:
             self._bells.pop(me, None)
         self.raise_if_cancelled(since)
 
-    def _is_listening(self) -> bool:
-        """Return whether this thread's waits are told: another one's beside the attempt would mix with its own."""
-        return self._wait_changed is not None and (self._thread == threading.get_ident() or not self.is_running())
-
-    def _show(self, wait: Wait) -> None:
-        self._show_at = self.clock.monotonic() + _SHOW_EVERY
-        if self._wait_changed is not None:
-            self._wait_changed(wait)
+    def _listening(self) -> WaitChanged | None:
+        """Return what this thread's waits are shown to: another one's beside the attempt would mix with its own."""
+        return self._wait_changed if self._thread == threading.get_ident() or not self.is_running() else None
 
     def end_wait(self) -> None:
         """Tell that a wait is over, if anybody was told that it had begun."""
-        if self._show_at > -math.inf and self._is_listening():
+        listening = self._listening()
+        if listening is not None and self._show_at > -math.inf:
             self._show_at = -math.inf
-            if self._wait_changed is not None:
-                self._wait_changed(None)
+            listening(None)
 
     def _ring(self) -> None:
-        for bell in list(self._bells.values()):
+        for bell in self._bells.copy().values():
             bell.ring()

@@ -172,8 +172,8 @@ class Attempt(Generic[T]):
         reply = self._send(self._conversation.to_submit({"type": str(AuthType.DUMMY)}))
         if reply in _UNDECIDED and AuthType.DUMMY not in self._session.completed:
             error = self._conversation.failure
-            if isinstance(error, MatrixError):
-                error._explain("to m.login.dummy, which wants nothing but auth in the body: does do_request send it?")
+            assert isinstance(error, MatrixError), "only a server's answer is a challenge, or a rejection"
+            error._explain("to m.login.dummy, which wants nothing but auth in the body: does do_request send it?")
             raise error
         return reply
 

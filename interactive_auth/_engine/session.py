@@ -119,14 +119,14 @@ class UIASession:
         }
 
     def save(self) -> dict[str, Any]:
-        """Return what a resumed session needs beside the body of a 401."""
+        """Return what a resumed session needs beside the body of a 401; copies first, as the attempt may go on."""
         saved: dict[str, Any] = {}
         if self.chosen is not None and self.chosen in self.flows:
             saved["flow"] = list(self.chosen)
         if self.rejections:
             saved["rejections"] = dict(self.rejections)
         if self.errors:
-            saved["errors"] = {stage: list(error.args) for stage, error in self.errors.items()}
+            saved["errors"] = {stage: list(error.args) for stage, error in self.errors.copy().items()}
         return saved
 
     def restore(self, saved: Mapping[str, Any]) -> None:

@@ -100,12 +100,11 @@ class Waiting(Generic[T]):
 
     def _act(self, background: Submission | None) -> Reply | None:
         """Send what is due, if anything is; None if the wait goes on."""
-        if background is not None:
-            reply = self.send_background(background)
-            if reply is not None:
-                return reply
+        reply = None if background is None else self.send_background(background)
         now = self._clock.monotonic()
         time_is_up = now >= self._deadline
+        if reply is not None or (background is not None and not time_is_up):
+            return reply  # what was submitted meanwhile goes before a poll
         if self._handover.take_poll():
             self._next_poll = min(self._next_poll, now)
         if now >= self._not_before and (time_is_up or now >= self._next_poll):

@@ -21,7 +21,8 @@ class Event(NamedTuple):
 
     Attributes:
         kind: "attempt" and "ended" around attempt_auth(), "asked" and "answers" around a callback, "sent" and
-            "answered" around a request, "waits" and "wakes" around a wait, "calls" and "returns" around a call.
+            "answered" around a request, "waits" and "wakes" around a wait, "sleeps" where no bell has ended it yet,
+            "calls" and "returns" around a call.
         what: the stage, the auth dict, the answer, the seconds, the name of what attempt_auth() raised, or the call.
     """
 
@@ -148,10 +149,11 @@ def sent_next(record: Record) -> Iterator[str]:
 
 
 def not_slept_over(record: Record) -> Iterator[str]:
-    """No wait for a stage begins while something waits to be acted upon."""
-    for wait in record.places("waits"):
-        if record.events[wait].what < LONG:
+    """No wait for a stage goes on while something waits to be acted upon that was there when it began."""
+    for sleep in record.places("sleeps"):
+        if record.events[sleep].what < LONG:
             continue
+        wait = max(p for p in record.places("waits", before=sleep) if record.events[p].what >= LONG)
         started = max(record.places("attempt", before=wait))
         for call in record.calls("submit_auth_dict", "poll", "cancel"):
             # What was handed over has been taken up by the next thing that is sent, and a poll by anything that is.

@@ -130,6 +130,27 @@ def test_background_then_foreground(
     assert server.times == [0, 1, 2]
 
 
+@pytest.mark.parametrize("late", [0, 20], ids=["in time", "time is up"])
+def test_what_is_submitted_meanwhile_goes_before_a_poll(
+    new_auth: NewAuth, server: ScriptedServer, patient: ScriptedUser, clock: FakeClock, late: float
+) -> None:
+    """While one is under way another dict and a poll are asked for: the dict is sent first, unless it is too late."""
+    auth = new_auth(poll_interval=60, poll_timeout=10)
+
+    def meanwhile(_auth: object) -> MatrixError:
+        auth.submit_auth_dict({"type": SSO, "n": 2}, background=True)
+        auth.poll()
+        clock.spend(late)
+        return challenge([SSO], errcode="M_FORBIDDEN")
+
+    server.will(challenge([SSO]), meanwhile, "done")
+    clock.at(1, lambda: auth.submit_auth_dict({"type": SSO, "n": 1}, background=True))
+
+    assert auth.attempt_auth() == "done"
+    last = {"session": "S1"} if late else {"type": SSO, "n": 2, "session": "S1"}
+    assert server.sent == [None, {"type": SSO, "n": 1, "session": "S1"}, last]
+
+
 def test_background_does_not_stand_for_the_callback(
     new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser
 ) -> None:

@@ -66,9 +66,31 @@ def test_page_without_a_session(homeserver: Homeserver) -> None:
 
 
 def test_address_that_nobody_can_be_asked_for() -> None:
-    """An email stage without an address among the inputs needs a callable that asks for one."""
-    with pytest.raises(RuntimeError, match=r"m\.login\.email\.identity needs the address among the inputs"):
+    """A stage without an address among the inputs needs a callable that asks for one, and is told which."""
+    with pytest.raises(RuntimeError, match=r"m\.login\.email\.identity needs the address .* \(email_address\)"):
         handlers.email()(Stage(EMAIL))
+    phone = handlers.msisdn(input, Homeserver("https://matrix.example.org"))
+    with pytest.raises(RuntimeError, match=r"m\.login\.msisdn needs the address .* \(phone_country and"):
+        phone(Stage(PHONE))
+
+
+@pytest.mark.parametrize("given", [b"alice@example.org", 5])
+def test_address_that_is_no_text(given: Any) -> None:
+    """What ask_address returns must be a str; what is not is told at once, and not asked for again."""
+    asked: list[Any] = []
+
+    def do_request(auth: dict[str, Any] | None) -> None:
+        raise challenge(EMAIL)
+
+    def ask_address() -> Any:
+        asked.append(given)
+        return given
+
+    stages = {EMAIL: handlers.email(ask_address=ask_address)}
+
+    with pytest.raises(TypeError, match=r"each part of the address for m\.login\.email\.identity"):
+        InteractiveAuth(do_request, stages, request_email_token=lambda *_: {"sid": "1"}).attempt_auth()
+    assert asked == [given]
 
 
 @pytest.mark.parametrize("medium", ["email", "msisdn"])

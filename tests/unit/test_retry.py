@@ -68,6 +68,18 @@ def test_rate_limit_beyond_max_wait_is_raised(stated: int, accepted: bool) -> No
         assert caught.value is error
 
 
+def test_trouble_that_asks_for_too_long_a_wait_raises_the_first_error() -> None:
+    """A 503 that says to come back beyond max_wait ends it with what had gone wrong first."""
+    retries = Retries(RetryPolicy(retries=3, max_wait=60.0))
+    first = ConnectionError("refused")
+    retries.wait_after(Reply.TRANSIENT, first)
+
+    with pytest.raises(ConnectionError) as caught:
+        retries.wait_after(Reply.TRANSIENT, MatrixError(503, {}, retry_after=61.0))
+
+    assert caught.value is first
+
+
 def test_rate_limits_do_not_use_up_the_retries() -> None:
     """retries bounds the repetitions after trouble, not the waits that the server asks for."""
     retries = Retries(RetryPolicy(retries=0))

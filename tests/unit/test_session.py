@@ -433,3 +433,18 @@ def test_what_cannot_be_sent_is_nothing() -> None:
     session.merge({"session": "\ud800", "flows": [{"stages": ["m.login.\udfff"]}, {"stages": ["m.login.dummy"]}]})
 
     assert (session.id, session.flows) == ("s1", (("m.login.dummy",),))
+
+
+def test_what_changes_while_it_is_saved(session: UIASession) -> None:
+    """An attempt that goes on in its thread may note an error at any moment of another thread's ``save()``."""
+
+    class NotingError(MatrixError):
+        def __getattribute__(self, name: str) -> Any:
+            if name == "args":
+                session.errors[f"stage {len(session.errors)}"] = self
+            return super().__getattribute__(name)
+
+    session.errors = {PASSWORD: NotingError(401, {"errcode": "M_FORBIDDEN"})}
+
+    assert session.save()["errors"] == {PASSWORD: [401, {"errcode": "M_FORBIDDEN"}]}
+    assert len(session.errors) == 2
