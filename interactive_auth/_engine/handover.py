@@ -147,9 +147,10 @@ class Handover:
             RuntimeError: no attempt runs yet, or the submission before is still unsent.
         """
         with self._lock:
+            running = self.is_running()  # looked at first, since an attempt that has succeeded may end at any moment
             if self._succeeded:
                 return
-            if not self.is_running():
+            if not running:
                 raise RuntimeError("no attempt is running to submit to: call attempt_auth() first")
             if self._submission is not None:
                 raise RuntimeError("the auth dict submitted before this one has not been sent yet")

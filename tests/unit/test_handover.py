@@ -61,6 +61,24 @@ def test_a_second_submission_is_refused(handover: Handover) -> None:
         assert handover.take_submission() is TWO
 
 
+def test_an_attempt_that_succeeds_while_something_is_submitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever submits at the moment of success is not told that nothing runs."""
+    handover = Handover()
+    looked: list[bool] = []
+
+    def ends_right_after_the_look() -> bool:
+        looked.append(True)
+        handover.succeed()
+        return False
+
+    monkeypatch.setattr(handover, "is_running", ends_right_after_the_look)
+
+    handover.submit(ONE)
+
+    assert looked == [True]
+    assert handover.take_submission() is None
+
+
 def test_nobody_to_submit_to(handover: Handover) -> None:
     """Before an attempt and after a failed one there is nobody to submit to."""
     with pytest.raises(RuntimeError, match="no attempt is running"):
