@@ -82,6 +82,7 @@ main(run_bot)
 """
 
 
+@pytest.mark.usefixtures("hangups")
 @pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_stopped_while_it_is_busy(tmp_path: Path, stop: str) -> None:
     """Ctrl-C and kill cancel a bot, and raise nothing in whatever its event loop is just at."""

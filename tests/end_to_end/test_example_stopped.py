@@ -29,6 +29,7 @@ def processes_below(folder: Path) -> list[str]:
     return [command for command in commands if str(folder) in command]
 
 
+@pytest.mark.usefixtures("hangups")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped_while_synapse_starts_it_leaves_nothing(
     start_example: Start, example_folder: Path, stop: signal.Signals

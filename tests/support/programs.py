@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -26,6 +27,14 @@ Start = Callable[..., "subprocess.Popen[str]"]
 OpenTerminal = Callable[..., "Terminal"]
 #: What the fixture ``run_example`` is.
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def hangups() -> Iterator[None]:
+    """Let programs be ended by SIGHUP, also where the tests run under nohup: what is ignored is inherited."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture
