@@ -39,6 +39,7 @@ STAGES = {
     "m.login.registration_token": handlers.registration_token("a-token"),
     "m.login.terms": handlers.terms(lambda policies: True),
 }
+POLICY = {"version": "1.0", "en": {"name": "Terms", "url": "https://example.org/terms"}}
 #: The row of this library by a session of the caller's, which is prepared anew for each request.
 BY_SESSION = "caller's session"
 
@@ -108,7 +109,7 @@ def engine_alone() -> Any:
     challenge = {
         "session": "kbJtRsvUxLyqHcPzDgnWMaQe",
         "flows": [{"stages": completed}],
-        "params": {"m.login.terms": {"policies": {}}},
+        "params": {"m.login.terms": {"policies": {"privacy": POLICY}}},
     }
 
     def do_request(auth: dict[str, Any] | None) -> Any:
