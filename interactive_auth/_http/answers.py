@@ -76,7 +76,7 @@ def raise_for_matrix_error(response: requests.Response) -> dict[str, Any]:
 
     Raises:
         MatrixError: the answer is no success; with its status, body and the seconds of its ``Retry-After``.
-        ServerProtocolError: a success whose body is not a JSON object, or is too large.
+        ServerProtocolError: a success whose body is not a JSON object, is too large, or demands authentication.
         HomeserverConnectionError: the body of a streamed answer broke off.
         TypeError: ``response`` is not a ``requests.Response``.
         ValueError: ``response`` was made by hand, and has no status.
@@ -280,6 +280,9 @@ def check_answer(answer: RawResponse, method: str, address: str) -> dict[str, An
     if 200 <= status < 300:
         if flaw:
             raise ServerProtocolError(told)
+        # No success of the specification has both; returned, it would be taken for a mistake of the caller's.
+        if isinstance(body.get("flows"), list) and "session" in body:
+            raise ServerProtocolError(f"{told} was answered {status} with a demand for authentication, as a success")
         return body
     if 300 <= status < 400:
         told = f"{method} {shown(address)} was answered with a redirect, which is never followed"

@@ -405,3 +405,11 @@ def test_what_is_no_dropped_request(adapter: Adapter, homeserver: Homeserver, re
         homeserver.uia_request("POST", "/x", [1])  # type: ignore[arg-type]
 
     assert [str(each.message) for each in recwarn] == []
+
+
+def test_a_demand_that_is_no_refusal(adapter: Adapter, new_request: NewRequest) -> None:
+    """A server that asks for authentication with a 200 breaks the protocol; the caller has made no mistake."""
+    adapter.will((200, {**CHALLENGE, **USER}))
+
+    with pytest.raises(ServerProtocolError, match="answered 200 with a demand for authentication, as a success"):
+        new_request().authenticate({})
