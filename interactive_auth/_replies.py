@@ -7,7 +7,9 @@ here: I/O, a clock, threads, and what the server has said before. With ``_engine
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum, auto
+from typing import Any
 
 from requests.exceptions import ChunkedEncodingError as _CutShort
 from requests.exceptions import ConnectionError as _RequestsConnectionError
@@ -37,6 +39,11 @@ class Reply(Enum):
     TRANSIENT = auto()
     LOGGED_OUT = auto()
     FAILURE = auto()
+
+
+def demands_auth(body: Mapping[str, Any]) -> bool:
+    """Return whether a body asks for authentication: no success of the specification has both fields."""
+    return isinstance(body.get("flows"), list) and "session" in body
 
 
 def classify_failure(error: Exception) -> Reply:

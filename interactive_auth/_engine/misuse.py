@@ -11,6 +11,8 @@ from collections.abc import Mapping
 
 from requests import Response as _Response
 
+from .._replies import demands_auth
+
 
 def refuse_misuse(response: object, name: str = "do_request") -> None:
     """Refuse what a do_request must not return: nobody would notice that the request was not even made, or failed.
@@ -41,7 +43,7 @@ def refuse_misuse(response: object, name: str = "do_request") -> None:
         raise TypeError(
             f"{name} returned a response with the status {status}: raise MatrixError(status, body) for an error"
         )
-    if isinstance(response, Mapping) and isinstance(response.get("flows"), list) and "session" in response:
+    if isinstance(response, Mapping) and demands_auth(response):
         raise TypeError(
             f"{name} returned the server's demand for authentication as if it were a success: "
             "raise MatrixError(401, body) for it"

@@ -22,6 +22,7 @@ from urllib3.response import HTTPResponse
 
 from .._checks import type_error
 from .._errors import HomeserverConnectionError, MatrixError, ServerProtocolError, hiding
+from .._replies import demands_auth
 from .._text import printable, shown
 from .._tracebacks import without_frames
 
@@ -280,8 +281,8 @@ def check_answer(answer: RawResponse, method: str, address: str) -> dict[str, An
     if 200 <= status < 300:
         if flaw:
             raise ServerProtocolError(told)
-        # No success of the specification has both; returned, it would be taken for a mistake of the caller's.
-        if isinstance(body.get("flows"), list) and "session" in body:
+        # Returned, it would be taken for a mistake of the caller's.
+        if demands_auth(body):
             raise ServerProtocolError(f"{told} was answered {status} with a demand for authentication, as a success")
         return body
     if 300 <= status < 400:
