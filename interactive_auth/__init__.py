@@ -93,10 +93,7 @@ def __getattr__(name: str) -> _typing.Any:
     if name in _ROOMS:
         return import_module(f".{name}", __name__)
     if name in _MADE_IN_HOMESERVER:
-        made = getattr(import_module(".homeserver", __name__), name)
-        globals()[name] = made
-        _publish(globals())
-        return made
+        return globals().setdefault(name, getattr(import_module(".homeserver", __name__), name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

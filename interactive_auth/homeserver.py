@@ -1,6 +1,6 @@
-"""A homeserver over requests: its address, its endpoints (from ``_endpoints``), and what belongs to single stages.
+"""A homeserver over requests: its address, its endpoints (from ``_http.endpoints``), and what belongs to single stages.
 
-What must not be here: the loop, prompting, the sending itself (``_transport``), the repeating (``_uia_request``).
+What must not be here: the loop, prompting, sending (``_http.transport``), repeating (``_http.repeating``).
 """
 
 from __future__ import annotations
@@ -291,4 +291,6 @@ class Homeserver(Endpoints, Logins, TokenRequests):
         )
 
 
+for _offered in (Homeserver, UIARequest, raise_for_matrix_error):
+    _offered.__module__ = "interactive_auth"  # which offers them too, and imports this room when it is asked for them
 _publish(globals())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,3 +123,14 @@ def test_public_names_say_where_they_are_public(name: str) -> None:
     public = getattr(interactive_auth, name)
 
     assert public.__module__ == "interactive_auth"
+
+
+def test_public_names_say_so_from_the_beginning() -> None:
+    """Whoever imports the room alone has the same names, whatever else was asked for before."""
+    program = "from interactive_auth.homeserver import Homeserver, UIARequest; print(Homeserver.__module__, UIARequest)"
+
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+
+    assert said.split() == ["interactive_auth", "<class", "'interactive_auth.UIARequest'>"]
