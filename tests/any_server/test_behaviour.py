@@ -340,7 +340,7 @@ def test_rounds_on_a_bad_network(
     network = bad_network(account.homeserver.base_url, account.homeserver.access_token)
     network.proxy.follow(Plan(draw, SHARE, 3))
 
-    for number in range(sized(4, 60)):
+    for number in range(sized(8, 80)):
         account.add_device(f"DEVICE{number}")
         keys = make_keys(account.user_id)
 
@@ -349,4 +349,4 @@ def test_rounds_on_a_bad_network(
 
         assert devices(account) == {account.device_id}
         assert published(account) == public_halves(keys)
-    assert network.failed() >= sized(1, 30)
+    assert network.failed() >= sized(3, 60)

@@ -22,14 +22,10 @@ from support.acts import (
     deactivate,
     delete_one_device,
     delete_several_devices,
-    devices,
-    public_halves,
-    published,
     upload_keys,
 )
 from support.clocks import TurnedClock
 from support.dendrite import OPEN, Dendrite, throwaway_dendrite
-from support.keys import make_keys
 from support.networks import OpenNetwork
 from support.threads import Threads, wait_until
 
@@ -268,27 +264,6 @@ def test_registrations_on_a_bad_network(
     for account in accounts:
         found = dendrite.call("GET", "/_matrix/client/v3/devices", access_token=account["access_token"])
         assert [device["device_id"] for device in found["devices"]] == [account["device_id"]]
-    assert network.failed() >= sized(3, 60)
-
-
-@pytest.mark.slow
-def test_rounds_on_a_bad_network(
-    account: Account, bad_network: OpenNetwork, draw: random.Random, sized: Callable[[int, int], int]
-) -> None:
-    """A fifth of all exchanges fails, and each round deletes the device and publishes the keys that it was to."""
-    network = bad_network(account.homeserver.base_url, account.homeserver.access_token)
-    knows = {PASSWORD: handlers.password(account.name, account.password)}
-    network.proxy.follow(Plan(draw, SHARE, 3))
-
-    for number in range(sized(8, 80)):
-        account.add_device(f"DEVICE{number}")
-        keys = make_keys(account.user_id)
-
-        network.homeserver.delete_device(f"DEVICE{number}").authenticate(knows)
-        network.homeserver.upload_cross_signing_keys(**keys).authenticate(knows)
-
-        assert devices(account) == {account.device_id}
-        assert published(account) == public_halves(keys)
     assert network.failed() >= sized(3, 60)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from requests.adapters import BaseAdapter
+from support.handmade import answered
 
 from interactive_auth import DelegatedAuthError, Homeserver, MatrixError, ServerProtocolError
 
@@ -51,10 +51,7 @@ class Paths(BaseAdapter):
         status, body = self.answers.get(urlsplit(request.url or "").path, self.other)
         if not status:
             raise requests.ConnectionError("cut")
-        response = requests.Response()
-        response.status_code, response._content = status, json.dumps(body).encode()
-        response.url, response.request = request.url or "", request
-        return response
+        return answered(request, status, body)
 
     def close(self) -> None:
         """Do nothing."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 from requests.adapters import BaseAdapter
+from support.handmade import answered
 
 from interactive_auth import Homeserver, MatrixError, ServerProtocolError
 
@@ -27,10 +28,7 @@ class Answers(BaseAdapter):
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         self.sent.append(request)
-        response = requests.Response()
-        response.status_code, response._content = self.status, json.dumps(self.body).encode()
-        response.url, response.request = request.url or "", request
-        return response
+        return answered(request, self.status, self.body)
 
     def close(self) -> None:
         """Do nothing."""

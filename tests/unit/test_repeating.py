@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 from requests.adapters import BaseAdapter
+from support.handmade import answered
 
 from interactive_auth import (
     Homeserver,
@@ -55,10 +55,7 @@ class Script(BaseAdapter):
         status, body = self.plan.pop(0) if len(self.plan) > 1 else self.plan[0]
         if not status:
             raise requests.ConnectionError("cut")
-        response = requests.Response()
-        response.status_code, response._content = status, json.dumps(body).encode()
-        response.url, response.request = request.url or "", request
-        return response
+        return answered(request, status, body)
 
     def close(self) -> None:
         """Do nothing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import pickle
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 from requests.adapters import BaseAdapter
+from support.handmade import answered
 
 from interactive_auth import (
     Homeserver,
@@ -60,10 +60,7 @@ class Adapter(BaseAdapter):
         answer = self.answers.popleft() if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
-        response = requests.Response()
-        response.status_code, response.raw = answer[0], io.BytesIO(json.dumps(answer[1]).encode())
-        response.url, response.request = request.url or "", request
-        return response
+        return answered(request, *answer)
 
     def close(self) -> None:
         """Have nothing to close."""
