@@ -59,7 +59,11 @@ class Terminal:
 
     def type(self, line: str) -> None:
         """Type a line, and press Enter."""
-        os.write(self._person, f"{line}\n".encode())
+        self.press(f"{line}\n")
+
+    def press(self, keys: str) -> None:
+        """Press keys, such as "\\x04" for Ctrl-D."""
+        os.write(self._person, keys.encode())
 
     def answer(self, question: str, line: str) -> None:
         """Wait for a question, and answer it."""
@@ -68,7 +72,7 @@ class Terminal:
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
-        os.write(self._person, b"\x03")
+        self.press("\x03")
 
     @property
     def screen(self) -> list[str]:

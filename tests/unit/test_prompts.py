@@ -1,0 +1,119 @@
+"""Where questions are asked and what is said: elsewhere than by Python's own functions, and in odd circumstances."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from interactive_auth import AuthCancelledError, _prompts
+
+
+class OddTerminal(io.StringIO):
+    """What some editors have in the place of a terminal: it has no file descriptor."""
+
+    def isatty(self) -> bool:
+        return not self.closed
+
+
+def test_a_notebook_asks_by_itself(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where input() is replaced, the replacements ask, and what is said goes to standard output."""
+    asked: list[str] = []
+    answers = iter(["", "alice", "Yes"])
+
+    def reply(prompt: str) -> str:
+        asked.append(prompt)
+        return next(answers)
+
+    monkeypatch.setattr("builtins.input", reply)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: reply(f"[{prompt}]"))
+
+    _prompts.say("Welcome.")
+    assert _prompts.ask_secret("Token") == "alice"
+    assert _prompts.ask_yes_no("Go on?") is True
+
+    assert asked == ["[Token (hidden while you type): ]", "[Token (hidden while you type): ]", "Go on? (y/n): "]
+    assert capsys.readouterr() == ("Welcome.\n", "")
+
+
+def test_nothing_but_empty_lines_end_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who answers nothing is not asked for ever."""
+    monkeypatch.setattr("builtins.input", lambda prompt: "  ")
+
+    with pytest.raises(AuthCancelledError, match="nothing was entered at 'User name', 10 times"):
+        _prompts.ask("User name")
+
+
+def test_a_terminal_without_a_file_descriptor(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The editor's stand-in is asked like a terminal, and nothing fails for want of a descriptor."""
+    monkeypatch.setattr(sys, "stdin", OddTerminal("alice\n"))
+    monkeypatch.setattr(sys, "stdout", OddTerminal())
+
+    assert _prompts.ask("User name") == "alice"
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), ValueError("I/O operation on closed file")])
+def test_a_screen_that_is_gone(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody can read is not said, and nothing fails."""
+    stream = io.StringIO()
+    written: list[str] = []
+
+    def fail(text: str) -> int:
+        written.append(text)
+        raise error
+
+    monkeypatch.setattr(stream, "write", fail)
+    monkeypatch.setattr(sys, "stderr", stream)
+
+    _prompts.say("Welcome.")
+
+    assert written == ["Welcome.\n"]
+
+
+def test_streams_that_were_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed stream is no terminal, and no error either."""
+    closed = io.StringIO()
+    closed.close()
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, closed)
+
+    _prompts.say("Welcome.")
+
+    assert not _prompts.is_at_terminal()
+
+
+def test_what_was_typed_too_early_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There keys wait elsewhere, and are forgotten all the same."""
+    keys = ["a", "b"]
+    console: Any = ModuleType("msvcrt")
+    console.kbhit = lambda: bool(keys)
+    console.getwch = keys.pop
+    monkeypatch.setitem(sys.modules, "msvcrt", console)
+    monkeypatch.setattr(sys, "platform", "win32")
+
+    _prompts.drop_typed_ahead()
+
+    assert keys == []
+
+
+def test_the_terminal_itself_on_windows(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """With both outputs redirected a person reads the console's own output."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "platform", "win32")
+    stdin = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stdin", stdin)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+
+    _prompts.say("Welcome.")
+
+    with open("CONOUT$", encoding="utf-8") as shown:
+        assert shown.read() == "Welcome.\n"
+    assert os.listdir() == ["CONOUT$"]
