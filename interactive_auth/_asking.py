@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from ._checks import check_function, check_required_text, type_error
+from ._checks import check_country, check_function, check_required_text, type_error
 from ._engine.context import (
     asking,
     can_send_again,
@@ -129,15 +129,25 @@ def request_token_asking(
 
 
 def _ask_address(kind: AuthType, ask: Callable[[], Any], read: Callable[[Any], tuple[str, ...]]) -> tuple[str, ...]:
-    """Ask for an address, again for as long as a part of it is empty."""
+    """Ask for an address, again for as long as a part of it is empty, or cannot be sent."""
+    why = "it was empty"
     for _ in range(_TRIES):
         given = read(ask())
         for part in given:
             if not isinstance(part, str):
                 raise type_error(f"each part of the address for {kind}", "a str", part)
-        if given and all(given):
+        if not given or not all(given):
+            continue
+        try:
+            if kind is AuthType.MSISDN:
+                check_country("the country of a phone number", given[0])
+            for part in given:
+                check_required_text("an address", part)
+        except ValueError as error:  # a person's mistake, and not the program's
+            why = str(error)
+        else:
             return given
-    raise AuthCancelledError(f"no address was given for {kind}, {_TRIES} times, so nothing was sent")
+    raise AuthCancelledError(f"no usable address was given for {kind}, {_TRIES} times, so nothing was sent: {why}")
 
 
 def submit_code(

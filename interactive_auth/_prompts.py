@@ -11,16 +11,19 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from types import BuiltinFunctionType
 from typing import TextIO
 
-from ._errors import AuthCancelledError
-from ._text import is_encodable
+from ._errors import AuthCancelledError, MatrixError
+from ._text import is_encodable, printable
 
-#: How often the same is asked before empty answers end the attempt.
-_TRIES = 10
+#: How often the same is asked before answers that are empty, or of no use, end the attempt.
+TRIES = 10
+#: Columns of a screen that does not say how many it has.
+_COLUMNS = 80
 
 
 def say(text: str) -> None:
@@ -30,7 +33,26 @@ def say(text: str) -> None:
         text: what is said, without the line's end. What a server has said in it has been through ``printable``.
             Letters that the terminal's encoding lacks are escaped.
     """
-    write(f"{text}\n")
+    width = columns() - 1 if is_screen_a_terminal() else None
+    write("".join(f"{_wrapped(line, width)}\n" for line in text.split("\n")))
+
+
+def say_refusal(error: MatrixError, words: str) -> None:
+    """Tell a person of a refusal, with the server's own words, which are for programmers at times.
+
+    Args:
+        error: what the server said; what was secret in it is not shown, since a notebook keeps what is printed.
+        words: what it means.
+    """
+    said = error._clean(error.error or error.errcode or str(error))
+    say(f"{words} The server said: {printable(said)}")
+
+
+def _wrapped(line: str, width: int | None) -> str:
+    """Return a line cut between words where it is too long; addresses of pages stay whole."""
+    if width is None or len(line) <= width:
+        return line
+    return textwrap.fill(line, max(width, 1), break_long_words=False, break_on_hyphens=False)
 
 
 def write(text: str) -> None:
@@ -64,7 +86,7 @@ def ask_secret(prompt: str) -> str:
         AuthCancelledError: the person ended it by Ctrl-D, or gave nothing but empty lines.
         RuntimeError: there is no standard input to ask a person by.
     """
-    return _ask_again(prompt, lambda: _read(f"{prompt} (hidden while you type): ", hidden=True))
+    return _ask_again(prompt, lambda: read_secret(prompt))
 
 
 def ask_yes_no(prompt: str) -> bool:
@@ -95,11 +117,29 @@ def read(prompt: str) -> str:
     return _read(prompt, hidden=False).strip()
 
 
+def read_secret(prompt: str) -> str:
+    """Read one line that is not shown, which may be empty, with the white space in it.
+
+    Args:
+        prompt: what is asked for, without a colon.
+
+    Raises:
+        AuthCancelledError: the person ended it by Ctrl-D.
+        RuntimeError: there is no standard input to ask a person by.
+    """
+    return _read(f"{prompt} (hidden): ", hidden=True)
+
+
 def _ask_again(prompt: str, ask_once: Callable[[], str]) -> str:
-    for _ in range(_TRIES):
+    for _ in range(TRIES):
         if answer := ask_once():
             return answer
-    raise AuthCancelledError(f"nothing was entered at {prompt!r}, {_TRIES} times, so nothing was sent")
+    raise nothing_usable(prompt)
+
+
+def nothing_usable(prompt: str) -> AuthCancelledError:
+    """Make the error for a question that was asked often enough."""
+    return AuthCancelledError(f"nothing usable was entered at {prompt!r}, {TRIES} times, so nothing was sent")
 
 
 def is_asked_elsewhere() -> bool:
@@ -110,6 +150,22 @@ def is_asked_elsewhere() -> bool:
 def is_at_terminal() -> bool:
     """Return whether a person answers at a terminal, and not a file, a pipe, or a notebook's cell."""
     return not is_asked_elsewhere() and _is_terminal(sys.stdin)
+
+
+def is_screen_a_terminal() -> bool:
+    """Return whether what is said is read at a terminal, where a line can be written anew."""
+    if is_asked_elsewhere():
+        return False
+    with screen() as stream:
+        return _is_terminal(stream)
+
+
+def columns() -> int:
+    """Return how many columns the person's screen has now."""
+    with suppress(OSError, ValueError), screen() as stream:
+        if stream is not None:
+            return os.get_terminal_size(stream.fileno()).columns or _COLUMNS
+    return _COLUMNS
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -134,6 +134,18 @@ def may_send(stage: Stage, constant: str) -> bool:
     return asking(stage)._conversation.may_send(stage.type, constant)
 
 
+def tries_left(stage: Stage) -> int | None:
+    """Return how many wrong answers to a stage are left before it has failed, None if there is no limit.
+
+    Args:
+        stage: what the callback was called with.
+    """
+    if is_made_by_hand(stage):
+        return None
+    most = stage.auth._options.max_attempts
+    return None if most is None else most - stage.auth._conversation.wrong.get(stage.type, 0)
+
+
 def refreshed(stage: Stage, kind: AuthType) -> Stage:
     """Return a stage with what a token request made meanwhile has changed.
 

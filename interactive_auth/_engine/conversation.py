@@ -55,6 +55,7 @@ class Conversation(Generic[T]):
         stage: the stage that is being done, None if none is.
         cleanups: what its callback wants to be done when it is over.
         resumed: whether the session was begun elsewhere.
+        wrong: how many wrong answers each stage was given in this attempt.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Conversation(Generic[T]):
         self.stage: str | None = None
         self.cleanups = ExitStack()
         self.resumed = False
+        self.wrong: dict[str, int] = {}
         self._do_request = do_request
         self._handover = handover
         self._identity_server = identity_server
@@ -95,6 +97,7 @@ class Conversation(Generic[T]):
     def begin(self) -> None:
         """Note that an attempt has begun: a ``UIARequest`` is not a forgotten one then, though nothing may be sent."""
         self._constants.clear()
+        self.wrong.clear()
         request: Any = self._do_request
         if hasattr(request, "_unsent"):
             request._unsent = False

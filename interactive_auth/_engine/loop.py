@@ -56,7 +56,6 @@ class Attempt(Generic[T]):
         self._handover = handover
         self._session = conversation.session
         self._restarted = False
-        self._wrong: dict[str, int] = {}
         self._last_wrong: str | None = None
         self._waits: dict[str, Waiting[T]] = {}
         # How near the chosen flow has come to its end in this attempt, and the requests since then.
@@ -245,11 +244,12 @@ class Attempt(Generic[T]):
         if stage == self._last_wrong and _says_why(error):
             self._idle -= 1  # max_attempts bounds wrong answers to one stage, and None is the caller's choice
         self._last_wrong = stage
-        self._wrong[stage] = self._wrong.get(stage, 0) + 1
+        count = self._conversation.wrong.get(stage, 0) + 1
+        self._conversation.wrong[stage] = count
         most = self._options.max_attempts
-        if most is not None and self._wrong[stage] >= most:
+        if most is not None and count >= most:
             # A server may open a new session, and so count anew, with each rejection.
-            wrong = max(self._wrong[stage], self._session.rejections[stage])
+            wrong = max(count, self._session.rejections[stage])
             raise StageFailedError(stage, wrong, error, answered=answered) from error
 
 

@@ -204,4 +204,4 @@ def test_console_of_a_stage_among_many(capsys: pytest.CaptureFixture[str]) -> No
 
     attempted({"flows": [{"stages": stages}]}, handler=callback)
 
-    assert capsys.readouterr().out == "Step 1 of 100000: s0\n"
+    assert capsys.readouterr().err == "Step 1 of 100000: s0\n"

@@ -69,6 +69,18 @@ def open_link(mails: MailServer, web: requests.Session, new: Person) -> Callable
 
 
 @pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[str]]:
+    """Return the lines that a person was told so far; what was written anew or erased since is not among them."""
+
+    def read() -> list[str]:
+        out, err = capsys.readouterr()
+        assert err == ""
+        return [line.rpartition("\r")[2] for line in out.removesuffix("\n").split("\n")]
+
+    return read
+
+
+@pytest.fixture
 def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Have a person answer what is asked, prompt after prompt; gives the prompts, hidden ones in brackets.
 

@@ -27,26 +27,26 @@ def test_token_and_terms(
     assert owner(token_and_terms_server, account) == new.user_id
     assert uses_of(token_and_terms_server, token) == (1, 0)
     assert account_of(token_and_terms_server, new.user_id)["consent_version"] == "1.0"
-    assert prompts == ["[Registration token: ]", "[Registration token: ]", "Do you accept? (y/N) "]
+    assert prompts == ["[Registration token (hidden): ]", "[Registration token (hidden): ]", "Do you accept? (y/n): "]
     assert capsys.readouterr().out.splitlines() == [
-        "Step 1 of 3: registration token",
-        "Step 1 of 3: registration token",
-        "The server said: Invalid registration token",
-        "Step 2 of 3: terms of service",
+        "Step 1 of 2: registration token",
+        "That registration token is not valid, or it was used up. The server said: Invalid registration token",
+        "Step 1 of 2 again: registration token (2 tries left)",
+        "Step 2 of 2: terms of service",
         "Privacy Policy:",
         f"{token_and_terms_server.base_url}/_matrix/consent?v=1.0",
     ]
 
 
 def test_declined_terms_end_the_attempt(terms_server: Synapse, connect: Connect, answer: Answer, new: Person) -> None:
-    """Enter alone does not accept the terms: the attempt is over, and nobody was registered."""
+    """Enter alone decides nothing; n declines the terms: the attempt is over, and nobody was registered."""
     homeserver = connect(terms_server.base_url)
-    prompts = answer("")
+    prompts = answer("", "n")
 
     with pytest.raises(AuthCancelledError):
         homeserver.register(new.name, new.password).authenticate(console.handlers(homeserver))
 
-    assert prompts == ["Do you accept? (y/N) "]
+    assert prompts == ["Do you accept? (y/n): ", "Do you accept? (y/n): "]
     assert not exists(terms_server, new.user_id)
 
 
@@ -61,12 +61,12 @@ def test_password_wrong_then_right(
     homeserver.delete_device(account["device_id"]).authenticate(console.handlers(homeserver, user=new.name))
 
     assert devices_of(open_server, account["user_id"]) == []
-    assert prompts == ["[Password: ]", "[Password: ]"]
+    assert prompts == ["[Password (hidden): ]", "[Password (hidden): ]"]
     printed = capsys.readouterr()
     assert printed.out.splitlines() == [
         "Step 1 of 1: password",
-        "Step 1 of 1: password",
-        "The server said: Invalid username or password",
+        "The user name or the password is wrong. The server said: Invalid username or password",
+        "Step 1 of 1 again: password (2 tries left)",
     ]
     assert printed.err == ""
 
@@ -82,7 +82,28 @@ def test_password_of_a_user_who_is_asked_for(
     homeserver.delete_device(account["device_id"]).authenticate(console.handlers(homeserver))
 
     assert devices_of(open_server, account["user_id"]) == []
-    assert prompts == ["User name: ", "User name: ", "[Password: ]"]
+    assert prompts == ["User name: ", "User name: ", f"[Password of {new.name} (hidden): ]"]
+
+
+def test_a_mistyped_user_name_is_changed(
+    open_server: Synapse, connect: Connect, answer: Answer, said: Callable[[], list[str]], new: Person
+) -> None:
+    """After a wrong password the name stays, and Enter alone in the password's place asks for another one."""
+    account = open_server.add_user(new.name, new.password)
+    homeserver = connect(open_server.base_url, access_token=account["access_token"])
+    prompts = answer("nobody", new.password, "", new.name, new.password)
+
+    homeserver.delete_device(account["device_id"]).authenticate(console.handlers(homeserver))
+
+    assert devices_of(open_server, account["user_id"]) == []
+    assert prompts == [
+        "User name: ",
+        "[Password of nobody (hidden): ]",
+        "[Password of nobody (hidden): ]",
+        "User name: ",
+        f"[Password of {new.name} (hidden): ]",
+    ]
+    assert said()[2:] == ["Step 1 of 1 again: password (2 tries left)", "Enter alone changes the user name."]
 
 
 def test_three_wrong_passwords_fail_the_stage(
@@ -125,7 +146,7 @@ def test_no_standard_input_at_a_hidden_prompt_ends_the_attempt_at_once(
 
     monkeypatch.setattr("getpass.getpass", fail)
 
-    with pytest.raises(RuntimeError, match=r"no standard input .*\(Registration token\)") as caught:
+    with pytest.raises(RuntimeError, match=r"no standard input .*\(Registration token \(hidden\)\)") as caught:
         InteractiveAuth(send, console.handlers(homeserver)).attempt_auth()
 
     assert not isinstance(caught.value, NotImplementedError)

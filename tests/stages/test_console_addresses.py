@@ -7,115 +7,147 @@ from typing import Any
 
 import pytest
 from support.accounts import Connect, Person, addresses_of, by_mail, owner
+from support.threads import Threads
 from throwaway_services import MailServer, SmsGateway
 from throwaway_synapse import Synapse
 
-from interactive_auth import InteractiveAuth, MatrixError, console
+from interactive_auth import AuthTimeoutError, InteractiveAuth, MatrixError, console
 
-#: Whoever waits for the next poll that nobody has asked for waits in vain.
+#: For those who wait for nothing but an answer of theirs.
 PATIENT: Any = {"poll_interval": 600.0, "poll_timeout": 20.0}
-OPEN_LINK = "Open the link in the mail, then press Enter (r and Enter sends it again): "
-CODE = "Code in the SMS (r and Enter sends it again): "
+POLLING: Any = {"poll_interval": 0.1, "poll_timeout": 20.0}
+COME_BACK = "To send it again, or to change the {}, interrupt this cell and run it again."
+CODE = "Code in the SMS: "
+SMS_SENT = "SMS sent to {} (GB)."
+CHOICES = "r: send it again, c: change the number"
 
 Answer = Callable[..., list[str]]
 
 
-def test_enter_after_the_link_was_opened_polls_at_once(
+def test_the_link_is_opened_and_nobody_is_asked(
     email_server: Synapse,
     connect: Connect,
     answer: Answer,
-    capsys: pytest.CaptureFixture[str],
+    said: Callable[[], list[str]],
+    threads: Threads,
     open_link: Callable[..., None],
     new: Person,
 ) -> None:
-    """The account is there right after Enter, however long the interval between polls is."""
+    """The person reads where the mail went, opens the link, and the polls find it: no key is needed."""
     homeserver = connect(email_server.base_url)
-    prompts = answer(open_link)
+    prompts = answer()
     request = homeserver.register(new.name, new.password)
+    threads.start(open_link)
 
-    account = request.authenticate(console.handlers(homeserver), inputs={"email_address": new.address}, **PATIENT)
+    account = request.authenticate(console.handlers(homeserver), inputs={"email_address": new.address}, **POLLING)
 
     assert owner(email_server, account) == new.user_id
     assert addresses_of(email_server, new.user_id) == {("email", new.address)}
-    assert prompts == [OPEN_LINK]
-    assert capsys.readouterr().out.splitlines() == ["Step 1 of 1: email address"]
+    assert prompts == []
+    assert said() == [
+        "Step 1 of 1: email address",
+        f"Mail sent to {new.address}.",
+        "Open the link in the mail.",
+        COME_BACK.format("address"),
+        "",
+    ]
 
 
-def test_r_sends_the_mail_again(
+def test_who_comes_back_may_have_the_mail_sent_again(
     email_server: Synapse,
     connect: Connect,
     answer: Answer,
     mails: MailServer,
+    threads: Threads,
     open_link: Callable[..., None],
     new: Person,
 ) -> None:
-    """r brings a second mail and the same prompt; the link in that mail makes the account."""
+    """In a notebook a cell that is run again asks what to do: R brings a second mail, whose link makes the account."""
     homeserver = connect(email_server.base_url)
-    prompts = answer("r", lambda: open_link(2))
-    request = homeserver.register(new.name, new.password)
+    prompts = answer("R")
+    auth = InteractiveAuth(
+        request := homeserver.register(new.name, new.password),
+        console.handlers(homeserver),
+        **by_mail(request, new.address),
+        poll_interval=0.1,
+        poll_timeout=0.0,
+    )
+    with pytest.raises(AuthTimeoutError):
+        auth.attempt_auth()
 
-    account = request.authenticate(console.handlers(homeserver), inputs={"email_address": new.address}, **PATIENT)
+    auth.poll_timeout = 20.0
+    threads.start(open_link, 2)
+    account = auth.attempt_auth()
 
     assert owner(email_server, account) == new.user_id
-    assert prompts == [OPEN_LINK, OPEN_LINK]
+    assert prompts == ["What now? "]
     assert mails.count(new.address) == 2
 
 
-def test_enter_before_the_link_was_opened_leaves_the_loop_polling(
+def test_who_comes_back_may_change_the_address(
     email_server: Synapse,
     connect: Connect,
     answer: Answer,
-    capsys: pytest.CaptureFixture[str],
+    said: Callable[[], list[str]],
+    threads: Threads,
     open_link: Callable[..., None],
     new: Person,
 ) -> None:
-    """Enter pressed too early harms nothing: one line shows what is awaited, and a poll finds the link opened later."""
+    """A mistyped address is changed, whatever the server says of the first try, and the mail goes to the new one."""
     homeserver = connect(email_server.base_url)
-    prompts = answer("")
-    request = homeserver.register(new.name, new.password)
-    polls: list[str | None] = []
+    prompts = answer("c", "no address at all", new.address)
+    auth = InteractiveAuth(
+        request := homeserver.register(new.name, new.password),
+        console.handlers(homeserver),
+        **by_mail(request, "mistyped@example.org"),
+        poll_interval=0.1,
+        poll_timeout=0.0,
+    )
+    with pytest.raises(AuthTimeoutError):
+        auth.attempt_auth()
+    said()
 
-    def send(auth: dict[str, Any] | None) -> Mapping[str, Any]:
-        try:
-            return request(auth)
-        except MatrixError as error:
-            if auth is not None:
-                polls.append(error.errcode)
-                open_link(1)
-            raise
-
-    account = InteractiveAuth(
-        send, console.handlers(homeserver), **by_mail(request, new.address), poll_interval=0.1, poll_timeout=20.0
-    ).attempt_auth()
+    auth.poll_timeout = 20.0
+    threads.start(open_link)
+    account = auth.attempt_auth()
 
     assert owner(email_server, account) == new.user_id
-    assert polls == ["M_UNAUTHORIZED"]
-    assert prompts == [OPEN_LINK]
-    step, wait, end = capsys.readouterr().out.split("\n")
-    assert (step, end) == ("Step 1 of 1: email address", "")
-    assert wait.split("\r")[2] == "email address, 20 s left: waiting for the link in the mail to be opened"
+    assert addresses_of(email_server, new.user_id) == {("email", new.address)}
+    assert prompts == ["What now? ", "New address (Enter keeps it): ", "New address (Enter keeps it): "]
+    assert said() == [
+        "Step 1 of 1: email address",
+        "Mail sent to mistyped@example.org.",
+        "Open the link in the mail.",
+        "r: send it again, c: change the address, Enter: go on waiting",
+        "Nothing was sent to that address. The server said: Unable to parse email address",
+        f"Mail sent to {new.address}.",
+        "",
+    ]
 
 
 def test_address_is_asked_for_again_with_the_servers_reason(
     email_server: Synapse,
     connect: Connect,
     answer: Answer,
-    capsys: pytest.CaptureFixture[str],
+    said: Callable[[], list[str]],
+    threads: Threads,
     open_link: Callable[..., None],
     new: Person,
 ) -> None:
     """Without an address among the inputs the person gives one, and another if the server refuses it."""
     homeserver = connect(email_server.base_url)
-    prompts = answer("no address at all", new.address, open_link)
+    prompts = answer("no address at all", new.address)
+    threads.start(open_link)
 
-    account = homeserver.register(new.name, new.password).authenticate(console.handlers(homeserver), **PATIENT)
+    account = homeserver.register(new.name, new.password).authenticate(console.handlers(homeserver), **POLLING)
 
     assert owner(email_server, account) == new.user_id
     assert addresses_of(email_server, new.user_id) == {("email", new.address)}
-    assert prompts == ["Email address: ", "Email address: ", OPEN_LINK]
-    assert capsys.readouterr().out.splitlines() == [
+    assert prompts == ["Email address: ", "Email address: "]
+    assert said()[:3] == [
         "Step 1 of 1: email address",
-        "The server said: Unable to parse email address",
+        "Nothing was sent to that address. The server said: Unable to parse email address",
+        f"Mail sent to {new.address}.",
     ]
 
 
@@ -136,7 +168,7 @@ def test_phone_number_and_a_wrong_code_first(
     assert owner(phone_server, account) == new.user_id
     assert addresses_of(phone_server, new.user_id) == {("msisdn", new.international)}
     assert prompts == [
-        "Country of the phone number, two letters: ",
+        "Country, two letters: ",
         "Phone number: ",
         CODE,
         CODE,
@@ -144,8 +176,11 @@ def test_phone_number_and_a_wrong_code_first(
     ]
     assert capsys.readouterr().out.splitlines() == [
         "Step 1 of 1: phone number",
-        "Step 1 of 1: phone number",
-        "The server said: Unable to get validated threepid",
+        *(sent := [SMS_SENT.format(new.number), CHOICES]),
+        CHOICES,
+        "That code is wrong. The server said: Unable to get validated threepid",
+        "Step 1 of 1 again: phone number (2 tries left)",
+        *sent,
     ]
 
 
@@ -166,34 +201,54 @@ def test_r_after_a_wrong_code_sends_the_sms_again(
     assert addresses_of(phone_server, new.user_id) == {("msisdn", new.international)}
     assert texts.count(new.international) == 2
     assert prompts[2:] == [CODE, CODE, CODE]
-    assert capsys.readouterr().out.splitlines()[-1] == "Sent again."
+    assert capsys.readouterr().out.splitlines()[-2:] == [f"Sent again to {new.number} (GB).", CHOICES]
+
+
+def test_c_at_the_code_changes_the_number(
+    phone_server: Synapse, connect: Connect, answer: Answer, texts: SmsGateway, new: Person
+) -> None:
+    """A mistyped number is changed where its code is asked for; c is never taken for a code."""
+    homeserver = connect(phone_server.base_url)
+    prompts = answer("GB", "07700900999", "c", "", "C", new.number, "gb", lambda: texts.wait(new.international))
+
+    homeserver.register(new.name, new.password).authenticate(console.handlers(homeserver), **PATIENT)
+
+    assert addresses_of(phone_server, new.user_id) == {("msisdn", new.international)}
+    keep, country = "New number (Enter keeps it): ", "Country, two letters: "
+    assert prompts[2:] == [CODE, keep, CODE, keep, country, CODE]
 
 
 def test_mail_that_the_server_does_not_send_again(
     email_server: Synapse,
     connect: Connect,
     answer: Answer,
-    capsys: pytest.CaptureFixture[str],
+    said: Callable[[], list[str]],
+    threads: Threads,
     open_link: Callable[..., None],
     new: Person,
 ) -> None:
     """The reason is shown, and the mail that came before is still good."""
     homeserver = connect(email_server.base_url)
     request = homeserver.register(new.name, new.password)
-    prompts = answer("r", open_link)
+    answer("r")
 
     def request_token(email: str, secret: str, send_attempt: int, session: str | None) -> Mapping[str, Any]:
         if send_attempt > 1:
             raise MatrixError(400, {"errcode": "M_LIMIT_EXCEEDED", "error": "No more today"})
         return request.request_email_token(email, secret, send_attempt, session)
 
-    account = request.authenticate(
+    auth = InteractiveAuth(
+        request,
         console.handlers(homeserver),
         inputs={"email_address": new.address},
         request_email_token=request_token,
-        **PATIENT,
+        poll_interval=0.1,
+        poll_timeout=0.0,
     )
+    with pytest.raises(AuthTimeoutError):
+        auth.attempt_auth()
+    auth.poll_timeout = 20.0
+    threads.start(open_link)
 
-    assert owner(email_server, account) == new.user_id
-    assert prompts == [OPEN_LINK, OPEN_LINK]
-    assert capsys.readouterr().out.splitlines() == ["Step 1 of 1: email address", "The server said: No more today"]
+    assert owner(email_server, auth.attempt_auth()) == new.user_id
+    assert "It was not sent again; the one before is still good. The server said: No more today" in said()

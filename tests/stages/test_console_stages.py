@@ -14,7 +14,7 @@ from interactive_auth import AuthType, Homeserver, InteractiveAuth, MatrixError,
 
 SESSION = {"session": "a-session"}
 PAGE = "https://matrix.example.org/_matrix/client/v3/auth/{}/fallback/web?session=a-session"
-DONE = "When the page says that you are done, press Enter: "
+DONE = "When the page says that you are done, this goes on by itself."
 PARAMS: dict[str, Any] = {
     AuthType.TERMS: {
         "policies": {"tos": {"version": "1", "en": {"name": "Rules", "url": "https://example.org/rules"}}}
@@ -76,7 +76,7 @@ def test_handlers_of_no_homeserver_are_refused_at_once() -> None:
         pytest.param(
             AuthType.PASSWORD,
             ["alice", "a-password"],
-            ["User name: ", "[Password: ]"],
+            ["User name: ", "[Password of alice (hidden): ]"],
             ["Step 1 of 1: password"],
             {"identifier": {"type": "m.id.user", "user": "alice"}, "password": "a-password"},
         ),
@@ -84,7 +84,7 @@ def test_handlers_of_no_homeserver_are_refused_at_once() -> None:
             pytest.param(
                 stage,
                 ["", "a-token"],
-                ["[Registration token: ]", "[Registration token: ]"],
+                ["[Registration token (hidden): ]", "[Registration token (hidden): ]"],
                 ["Step 1 of 1: registration token"],
                 {"token": "a-token"},
             )
@@ -93,7 +93,7 @@ def test_handlers_of_no_homeserver_are_refused_at_once() -> None:
         pytest.param(
             AuthType.TERMS,
             [" Yes "],
-            ["Do you accept? (y/N) "],
+            ["Do you accept? (y/n): "],
             ["Step 1 of 1: terms of service", "Rules:", "https://example.org/rules"],
             {},
         ),
@@ -140,21 +140,21 @@ def test_stage_that_is_done_on_a_page(
     homeserver: Homeserver,
     answer: Callable[..., list[str]],
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    said: Callable[[], list[str]],
 ) -> None:
-    """The page's address is printed on a line of its own, opened only if that was wanted, and Enter polls at once."""
+    """The page's address is printed on a line of its own, opened only if that was wanted, and nobody is asked."""
     server = OneStage(stage, PARAMS.get(stage))
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
-    asked = answer("")
+    asked = answer()
     callbacks = console.handlers(homeserver, open_browser=open_browser)
 
-    assert InteractiveAuth(server, callbacks, poll_interval=600.0, poll_timeout=5.0).attempt_auth() == "done"
+    assert InteractiveAuth(server, callbacks, poll_interval=0.01, poll_timeout=5.0).attempt_auth() == "done"
 
     assert server.answered == polled
-    assert asked == [DONE]
+    assert asked == []
     assert opened == ([url] if open_browser else [])
-    assert capsys.readouterr().out.splitlines() == [f"Step 1 of 1: {step}", "Open this page in a browser:", url]
+    assert said() == [f"Step 1 of 1: {step}", "Open this page in a browser:", url, DONE, ""]
 
 
 @pytest.mark.parametrize(("stage", "step"), FALLBACK.items())
@@ -199,44 +199,43 @@ def test_no_browser_on_this_machine(
         raise webbrowser.Error("could not locate runnable browser")
 
     monkeypatch.setattr("webbrowser.open", fail)
-    asked = answer("")
+    asked = answer()
     callbacks = console.handlers(homeserver, open_browser=True)
 
-    assert InteractiveAuth(OneStage(AuthType.OAUTH, PARAMS[AuthType.OAUTH]), callbacks).attempt_auth() == "done"
+    server = OneStage(AuthType.OAUTH, PARAMS[AuthType.OAUTH])
 
-    assert asked == [DONE]
+    assert InteractiveAuth(server, callbacks, poll_interval=0.01).attempt_auth() == "done"
+
+    assert asked == []
     assert "https://example.org/approve" in capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize(
-    ("stage", "inputs", "prompts", "step"),
+    ("stage", "inputs", "lines"),
     [
         (
             AuthType.EMAIL,
             {"email_address": "alice@example.org"},
-            ["Open the link in the mail, then press Enter (r and Enter sends it again): "],
-            "email address",
+            ["Step 1 of 1: email address", "Mail sent to alice@example.org.", "Open the link in the mail."],
         ),
         (
             AuthType.MSISDN,
             {"phone_country": "GB", "phone_number": "07700900001"},
-            ["Open the link in the SMS, then press Enter (r and Enter sends it again): "],
-            "phone number",
+            ["Step 1 of 1: phone number", "SMS sent to 07700900001 (GB).", "Open the link in the SMS."],
         ),
     ],
 )
 def test_stage_that_is_done_by_a_link(
     stage: AuthType,
     inputs: Any,
-    prompts: list[str],
-    step: str,
+    lines: list[str],
     homeserver: Homeserver,
     answer: Callable[..., list[str]],
-    capsys: pytest.CaptureFixture[str],
+    said: Callable[[], list[str]],
 ) -> None:
-    """A server that names nowhere to send a code to gets a person who opens a link, and Enter polls at once."""
+    """A server that names nowhere to send a code to gets a person who opens a link, and the polls find out."""
     server = OneStage(stage)
-    asked = answer("")
+    asked = answer()
 
     done = InteractiveAuth(
         server,
@@ -245,26 +244,30 @@ def test_stage_that_is_done_by_a_link(
         request_email_token=lambda *arguments: {"sid": "a-sid"},
         request_msisdn_token=lambda *arguments: {"sid": "a-sid"},
         client_secret="a-secret",
-        poll_interval=600.0,
+        poll_interval=0.01,
         poll_timeout=5.0,
     ).attempt_auth()
 
     assert done == "done"
     creds = {"sid": "a-sid", "client_secret": "a-secret"}
     assert server.answered == {"type": stage.value, "threepid_creds": creds, **SESSION}
-    assert asked == prompts
-    assert capsys.readouterr().out.splitlines() == [f"Step 1 of 1: {step}"]
+    assert asked == []
+    place = "address" if stage is AuthType.EMAIL else "number"
+    hint = f"To send it again, or to change the {place}, interrupt this cell and run it again."
+    assert said() == [*lines, hint, ""]
 
 
-def test_mail_that_nobody_can_send_again(homeserver: Homeserver, answer: Callable[..., list[str]]) -> None:
-    """Where there is no token request, as after a resume with the sid alone, r is not offered."""
+def test_mail_that_nobody_can_send_again(
+    homeserver: Homeserver, answer: Callable[..., list[str]], said: Callable[[], list[str]]
+) -> None:
+    """Where there is no token request, as after a resume with the sid alone, nothing of the kind is offered."""
     server = OneStage(AuthType.EMAIL)
-    asked = answer("")
-    options: Any = {"email_sid": "a-sid", "poll_interval": 600.0, "poll_timeout": 5.0}
+    answer()
+    options: Any = {"email_sid": "a-sid", "poll_interval": 0.01, "poll_timeout": 5.0}
 
     assert InteractiveAuth(server, console.handlers(homeserver), **options).attempt_auth() == "done"
 
-    assert asked == ["Open the link in the mail, then press Enter: "]
+    assert said() == ["Step 1 of 1: email address", "Open the link in the mail.", ""]
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "javascript:alert(1)", 5, None])

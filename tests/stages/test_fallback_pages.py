@@ -215,4 +215,4 @@ def test_console_sends_the_person_to_the_captchas_page(
     assert owner(captcha_server, account) == new.user_id
     assert prompts == []
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:3] == ["Step 1 of 2: captcha", "Open this page in a browser:", visited[0]]
+    assert lines[:3] == ["Step 1 of 1: captcha", "Open this page in a browser:", visited[0]]

@@ -56,7 +56,7 @@ def answer_all(terminal: Terminal) -> None:
     terminal.wait_for("Welcome.")
     terminal.answer("Name: ", "")
     terminal.answer("Name: ", "  alice ")
-    terminal.answer("Password (hidden while you type): ", " a password ")
+    terminal.answer("Password (hidden): ", " a password ")
     terminal.answer("Go on? (y/n): ", "ok")
     terminal.answer("Please answer y or n.\r\nGo on? (y/n): ", "Y")
 
@@ -91,11 +91,9 @@ def test_a_terminal_whose_output_is_a_file(
 def test_another_programs_terminal(tmp_path: Path) -> None:
     """Where the terminal cannot be opened, what is said goes to standard error as a last resort."""
     out, err = tmp_path / "out", tmp_path / "err"
-    terminal = Terminal(
-        "sh", "-c", f'exec "$@" > {out} 2> {err}', "sh", sys.executable, "-c", ALL, PYTHONPATH=PACKAGES
-    )
+    terminal = Terminal("sh", "-c", f'exec "$@" > {out} 2> {err}', "sh", sys.executable, "-c", ALL, PYTHONPATH=PACKAGES)
     try:
-        for question, line in (("Name: ", "alice"), ("type): ", "a password"), ("(y/n): ", "n")):
+        for question, line in (("Name: ", "alice"), ("(hidden): ", "a password"), ("(y/n): ", "n")):
             wait_until(lambda wanted=question: err.exists() and wanted in err.read_text())
             terminal.type(line)
         assert terminal.wait_for_end() == 0
@@ -142,8 +140,7 @@ def test_in_a_pipe(tmp_path: Path) -> None:
 
     assert ended.stdout == b"['alice', ' a password ', True]\n"
     assert ended.stderr.decode() == (
-        "Welcome.\nName: Name: Password (hidden while you type): "
-        "Go on? (y/n): Please answer y or n.\nGo on? (y/n): "
+        "Welcome.\nName: Name: Password (hidden): Go on? (y/n): Please answer y or n.\nGo on? (y/n): "
     )
 
 
@@ -173,7 +170,7 @@ def test_letters_that_a_terminal_lacks(open_terminal: Callable[..., Terminal]) -
     )
     terminal.wait_for("Rules: \\u898f\r\n")
     terminal.answer("\\u540d: ", "a")
-    terminal.answer("\\u8a00 (hidden while you type): ", "b")
+    terminal.answer("\\u8a00 (hidden): ", "b")
 
     assert terminal.wait_for_end() == 0
 

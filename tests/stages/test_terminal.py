@@ -52,8 +52,8 @@ def test_registering_in_a_terminal(token_server: Synapse, open_terminal: Callabl
     terminal = open_terminal(REGISTER, token_server.base_url, new.name)
 
     terminal.answer("New password: ", new.password)
-    terminal.answer("Step 1 of 2: registration token\r\nRegistration token: ", "no-such-token")
-    terminal.answer("The server said: Invalid registration token\r\nRegistration token: ", token)
+    terminal.answer("Step 1 of 1: registration token\r\nRegistration token (hidden): ", "no-such-token")
+    terminal.answer("Step 1 of 1 again: registration token (2 tries left)\r\nRegistration token (hidden): ", token)
     terminal.wait_for(f"Registered {new.user_id}\r\n")
 
     assert terminal.wait_for_end() == 0
@@ -69,10 +69,10 @@ def test_logging_out_in_a_terminal(open_server: Synapse, open_terminal: Callable
     terminal = open_terminal(LOG_OUT, open_server.base_url, account["access_token"], account["device_id"])
 
     terminal.answer("User name: ", new.name)
-    terminal.answer("Password: ", "a-wrong-guess")
+    terminal.answer("(hidden): ", "a-wrong-guess")
     terminal.wait_for("The server said: Invalid username or password\r\n")
-    terminal.answer("User name: ", new.name)
-    terminal.answer("Password: ", new.password)
+    terminal.wait_for("Enter alone changes the user name.\r\n")
+    terminal.answer("(hidden): ", new.password)
     terminal.wait_for("Logged out\r\n")
 
     assert terminal.wait_for_end() == 0
@@ -85,7 +85,7 @@ def test_logging_out_in_a_terminal(open_server: Synapse, open_terminal: Callable
 @pytest.mark.parametrize("redirection", ["</dev/null", "<&-"])
 @pytest.mark.parametrize(
     ("stage", "prompt"),
-    [("m.login.registration_token", "Registration token"), ("m.login.terms", "Do you accept? (y/N)")],
+    [("m.login.registration_token", "Registration token (hidden)"), ("m.login.terms", "Do you accept? (y/n)")],
 )
 def test_program_without_a_standard_input(stage: str, prompt: str, redirection: str) -> None:
     """A daemon's empty or closed standard input ends the attempt at once, with an error that says what to do."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -37,17 +38,19 @@ class Terminal:
     def __init__(self, *command: str, columns: int = 120, **env: str) -> None:
         self._person, program = pty.openpty()
         fcntl.ioctl(program, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
-        self._columns = columns
+        self._display = pyte.Screen(columns, 24)
+        self._stream = pyte.ByteStream(self._display)
         self._process = subprocess.Popen(
             command,
             stdin=program,
             stdout=program,
             stderr=program,
-            env={**os.environ, "COLUMNS": "", **env},  # it goes before the real width
+            env={**os.environ, "COLUMNS": "", "TERM": "xterm", **env},  # it goes before the real width
             start_new_session=True,
         )
         os.close(program)
         self.shown = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._read = 0
 
     def wait_for(self, text: str, timeout: float = 30.0) -> None:
@@ -62,13 +65,23 @@ class Terminal:
         self.press(f"{line}\n")
 
     def press(self, keys: str) -> None:
-        """Press keys, such as "\\x04" for Ctrl-D."""
+        """Press keys, Ctrl-D's own character for example."""
         os.write(self._person, keys.encode())
 
     def answer(self, question: str, line: str) -> None:
         """Wait for a question, and answer it."""
         self.wait_for(question)
         self.type(line)
+
+    def resize(self, columns: int) -> None:
+        """Make the terminal's window wider or narrower."""
+        self._display.resize(24, columns)
+        fcntl.ioctl(self._person, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+
+    def is_echoing(self) -> bool:
+        """Return whether what is typed is shown, a line at a time, as a shell expects it."""
+        flags = termios.tcgetattr(self._person)[3]
+        return flags & (termios.ECHO | termios.ICANON) == termios.ECHO | termios.ICANON
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
@@ -77,9 +90,7 @@ class Terminal:
     @property
     def screen(self) -> list[str]:
         """The lines that stand on the screen now."""
-        screen = pyte.Screen(self._columns, 24)
-        pyte.Stream(screen).feed(self.shown)
-        return "\n".join(line.rstrip() for line in screen.display).rstrip().split("\n")
+        return "\n".join(line.rstrip() for line in self._display.display).rstrip().split("\n")
 
     def wait_for_end(self, timeout: float = 30.0) -> int:
         """Return the program's exit status."""
@@ -102,5 +113,6 @@ class Terminal:
             received = os.read(self._person, 4096)
         except OSError:  # Linux's way to say that the program has closed its side
             return False
-        self.shown += received.decode()
+        self._stream.feed(received)
+        self.shown += self._decoder.decode(received)
         return bool(received)

@@ -36,7 +36,7 @@ def test_a_notebook_asks_by_itself(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert _prompts.ask_secret("Token") == "alice"
     assert _prompts.ask_yes_no("Go on?") is True
 
-    assert asked == ["[Token (hidden while you type): ]", "[Token (hidden while you type): ]", "Go on? (y/n): "]
+    assert asked == ["[Token (hidden): ]", "[Token (hidden while you type): ]", "Go on? (y/n): "]
     assert capsys.readouterr() == ("Welcome.\n", "")
 
 
@@ -44,7 +44,7 @@ def test_nothing_but_empty_lines_end_the_question(monkeypatch: pytest.MonkeyPatc
     """Somebody who answers nothing is not asked for ever."""
     monkeypatch.setattr("builtins.input", lambda prompt: "  ")
 
-    with pytest.raises(AuthCancelledError, match="nothing was entered at 'User name', 10 times"):
+    with pytest.raises(AuthCancelledError, match="nothing usable was entered at 'User name', 10 times"):
         _prompts.ask("User name")
 
 
