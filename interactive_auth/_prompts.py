@@ -207,8 +207,9 @@ def _read(prompt: str, *, hidden: bool) -> str:
         answer = "\ud800"
     except (EOFError, NotImplementedError) as error:  # a kernel whose front end has nobody to ask raises the latter
         asked = prompt.strip(" :")
-        if at_terminal:
+        if not is_asked_elsewhere():
             write("\n")
+        if at_terminal:
             raise AuthCancelledError(f"the input was ended (Ctrl-D) at {asked!r}, so nothing was sent") from error
         raise RuntimeError(
             f"there is no standard input to ask a person by ({asked}): "

@@ -49,7 +49,8 @@ _SYNAPSE = Quirks(
             "M_FORBIDDEN",
             "Registration has been disabled. Only m.login.application_service registrations are allowed.",
         ),
-        **dict.fromkeys(("/requestToken", "/login", "/logout", "/logout/all", "/refresh", "*"), _UNRECOGNIZED),
+        **dict.fromkeys(("/register/available", "/requestToken", "/login", "/logout", "/logout/all"), _UNRECOGNIZED),
+        **dict.fromkeys(("/refresh", "*"), _UNRECOGNIZED),
     },
 )
 

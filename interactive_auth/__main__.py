@@ -1,0 +1,207 @@
+"""The command line, ``python -m interactive_auth``: what demands authentication, for a person in a terminal.
+
+What must not be here: what the commands do, which is in ``_commands``. Secrets come from a prompt, a file, a variable
+or the standard input, never from an argument, which everybody on the machine can read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from . import __version__, _commands
+from ._commands import Done, UsageError
+from ._errors import DelegatedAuthError, InteractiveAuthError, MatrixError, ServerProtocolError
+from ._http.endpoints import CLIENT
+from ._prompts import ask_secret
+from ._text import printable
+from .homeserver import Homeserver
+
+_EPILOG = """\
+Secrets are asked for without being shown. A script gives them by variables:
+MATRIX_ACCESS_TOKEN, MATRIX_PASSWORD (the account's password),
+MATRIX_NEW_PASSWORD and MATRIX_REGISTRATION_TOKEN; or answers what is asked for,
+a line each, on the standard input.
+Exit status: 0 done, 1 refused or not reached, 2 wrong usage, 130 Ctrl-C.
+"""
+
+
+def _read_token(file: str) -> str:
+    """Read a token from a file, or from the standard input."""
+    if file == "-":
+        return ask_secret("Token")
+    try:
+        token = Path(file).read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"argument --token-file: {file} cannot be read: {error}") from None
+    if not token:
+        raise UsageError(f"argument --token-file: {file} is empty")
+    return token
+
+
+class _Command(NamedTuple):
+    """A command.
+
+    Attributes:
+        run: does it.
+        about: what it does, in a sentence.
+        path: the endpoint, which is looked for before anything is asked; None where the command itself does that, or
+            an answer would say nothing about it.
+    """
+
+    run: Callable[[Homeserver, argparse.Namespace], Done]
+    about: str
+    path: str | None = None
+
+
+_COMMANDS: Mapping[str, _Command] = {
+    "register": _Command(_commands.register, "make an account"),
+    "change-password": _Command(_commands.change_password, "change your password", "account/password"),
+    "reset-password": _Command(
+        _commands.reset_password, "set a new password by a link that is mailed to you", "account/password"
+    ),
+    "delete-devices": _Command(_commands.delete_devices, "log devices of yours out", "delete_devices"),
+    "deactivate": _Command(_commands.deactivate, "end your account for good", "account/deactivate"),
+    "reset-keys": _Command(_commands.reset_keys, "replace your cross-signing keys by new ones that your client made"),
+    "add-email": _Command(_commands.add_email, "add an email address to your account", "account/3pid/add"),
+}
+
+
+def _find(options: argparse.Namespace) -> Homeserver:
+    """Return the homeserver that is meant, having looked whether it is one."""
+    name: str = options.homeserver
+    try:
+        if "://" not in name:
+            return Homeserver.discover(name)
+        homeserver = Homeserver(name, allow_insecure_http=options.allow_insecure_http)
+    except ValueError as error:
+        reason = str(error).replace("allow_insecure_http=True", "--allow-insecure-http")
+        for argument in ("base_url ", "server_name_or_user_id "):
+            reason = reason.removeprefix(argument)
+        raise UsageError(f"argument --homeserver: {name} {reason}") from None
+    try:
+        versions = homeserver._get("/_matrix/client/versions", again=True).get("versions")
+    except MatrixError as error:
+        raise ServerProtocolError(f"there is no homeserver at {homeserver.base_url}: {error}") from None
+    if not isinstance(versions, list):
+        raise ServerProtocolError(f"{homeserver.base_url} is not a homeserver: it states no versions")
+    return homeserver
+
+
+def _look_for(homeserver: Homeserver, path: str) -> None:
+    """Look whether the homeserver has an endpoint; without an access token and a body nothing can come of it.
+
+    Raises:
+        DelegatedAuthError: it leaves that to another service.
+        MatrixError: it has no such endpoint.
+    """
+    try:
+        homeserver.uia_request("POST", f"{CLIENT}/{path}")()
+    except DelegatedAuthError:
+        raise
+    except MatrixError as error:
+        if error.http_status == 404:
+            raise
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--homeserver",
+        metavar="NAME",
+        required=True,
+        help="a server name (example.org), a user id (@alice:example.org) or an address (https://matrix.example.org)",
+    )
+    common.add_argument("--user", metavar="NAME", help="the user name; asked for if it is needed and not given")
+    common.add_argument("--open-browser", action="store_true", help="open pages in this machine's browser")
+    common.add_argument("--json", action="store_true", help="print the homeserver's response as JSON")
+    common.add_argument(
+        "--allow-insecure-http", action="store_true", help="allow plain http, where secrets can be read on the way"
+    )
+    parser = argparse.ArgumentParser(
+        prog="python -m interactive_auth",
+        description="Do on a Matrix homeserver what demands authentication, and answer its questions here.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"interactive_auth {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    parsers = {}
+    for name, command in _COMMANDS.items():
+        about = f"{command.about[0].upper()}{command.about[1:]}."
+        parsers[name] = commands.add_parser(name, help=command.about, description=about, parents=[common])
+        kind = "registration" if name == "register" else "access"
+        if name != "reset-password":
+            text = f"a file with the {kind} token; - for the standard input"
+            parsers[name].add_argument("--token-file", metavar="FILE", help=text)
+    for name in ("change-password", "reset-password"):
+        text = "leave the account's other devices logged in"
+        parsers[name].add_argument("--keep-devices", action="store_true", help=text)
+    for name in ("reset-password", "add-email"):
+        parsers[name].add_argument("--email", metavar="ADDRESS", help="the email address; asked for if not given")
+    parsers["delete-devices"].add_argument("device", nargs="*", help="a device id; shown and asked for if not given")
+    parsers["deactivate"].add_argument("--erase", action="store_true", help="hide what the account has written, too")
+    parsers["deactivate"].add_argument("--yes", action="store_true", help="do not ask whether it is meant")
+    text = "JSON with the signed master_key, self_signing_key and user_signing_key"
+    parsers["reset-keys"].add_argument("--keys", metavar="FILE", type=Path, required=True, help=text)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> Done:
+    command = _COMMANDS[options.command]
+    file = getattr(options, "token_file", None)
+    options.token = _read_token(file) if file not in (None, "-") else None
+    with _find(options) as homeserver:
+        if command.path is not None:
+            _look_for(homeserver, command.path)
+        if options.homeserver.startswith("@"):
+            options.user = options.user or options.homeserver
+        if file == "-":
+            options.token = _read_token(file)
+        return command.run(homeserver, options)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: without the program's name; None for those of the process.
+
+    Returns:
+        The exit status: 0 done, 1 refused or not reached, 2 wrong usage, 130 Ctrl-C.
+
+    Raises:
+        SystemExit: argparse has ended the program: with 0 after ``--help``, with 2 after an argument that is wrong.
+    """
+    options = _parser().parse_args(arguments)
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        done = _run(options)
+    except KeyboardInterrupt:
+        reason, status = "interrupted; what the homeserver had not answered yet may still have been done", 130
+    except UsageError as error:
+        reason, status = str(error), 2
+    # The RuntimeError is that there is nobody to ask, the ValueError that something typed cannot be sent.
+    except (InteractiveAuthError, OSError, ValueError, RuntimeError) as error:
+        reason, status = str(error), 1
+    else:
+        print(json.dumps(done.response) if options.json else printable(done.words, 2000))
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    print(f"python -m interactive_auth {options.command}: {printable(reason, 2000)}", file=sys.stderr)
+    return status
+
+
+def _terminate(*_: object) -> NoReturn:
+    """End in good order, so that the device that was logged in for this is logged out."""
+    sys.exit(128 + signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

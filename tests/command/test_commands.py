@@ -1,0 +1,550 @@
+"""What each command does, says and ends with, by a script's answers, on the scripted homeserver."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interactive_auth import Homeserver, __version__, _commands
+from interactive_auth.__main__ import main
+from interactive_auth.homeserver import Purpose
+from interactive_auth.testing import UIAServer
+from interactive_auth.testing._accounts import Device
+
+from .conftest import Run
+
+Args = tuple[str, str]
+REGISTERED = "Registered @bob:example.org\n"
+LOGGED_IN = ("alice", "the password")
+
+
+def paths(server: UIAServer) -> list[str]:
+    """Return the ends of the paths that were asked for."""
+    return [request.path.rpartition("/v3/")[2] for request in server.requests]
+
+
+def devices(server: UIAServer) -> list[str]:
+    """Return the names of alice's devices."""
+    return [str(device.display_name) for device in server.accounts["alice"].devices.values()]
+
+
+# Registering
+
+
+def test_register(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """Name and password are asked for, the account is made, and no device that nobody has the token of."""
+    uia_server.flows = [["m.login.dummy"]]
+
+    ended = run("register", *there, lines=("bob", "a password"))
+
+    assert (ended.status, ended.out) == (0, REGISTERED)
+    assert uia_server.accounts["bob"].devices == {}
+    assert "a password" not in ended.err
+
+
+def test_register_for_a_script(run: Run, there: Args, uia_server: UIAServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --json and the secrets in variables nothing is asked, and the response has the new access token."""
+    uia_server.flows = [["m.login.registration_token"]]
+    uia_server.answers = {"m.login.registration_token": "a-registration-token"}
+    monkeypatch.setenv("MATRIX_PASSWORD", "a password")
+    monkeypatch.setenv("MATRIX_REGISTRATION_TOKEN", "a-registration-token")
+
+    ended = run("register", *there, "--user", "bob", "--json")
+
+    assert ended.status == 0
+    account = json.loads(ended.out)
+    assert account["user_id"] == "@bob:example.org"
+    assert [device.access_token for device in uia_server.accounts["bob"].devices.values()] == [account["access_token"]]
+
+
+def test_a_refused_token_is_asked_for(run: Run, there: Args, uia_server: UIAServer, tmp_path: Path) -> None:
+    """What a file held is tried first; refused, the person is told why and asked."""
+    (tmp_path / "token").write_text("an-old-token\n")
+    uia_server.flows = [["m.login.registration_token"]]
+    uia_server.answers = {"m.login.registration_token": "a-registration-token"}
+    arguments = ("--user", "bob", "--token-file", str(tmp_path / "token"))
+
+    ended = run("register", *there, *arguments, lines=("a password", "a-registration-token"))
+
+    assert (ended.status, ended.out) == (0, REGISTERED)
+    tokens = [auth["token"] for auth in uia_server.auths if auth is not None]
+    assert tokens == ["an-old-token", "a-registration-token"]
+
+
+def test_a_name_that_is_taken(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """Another one is asked for before a password is."""
+    uia_server.flows = [["m.login.dummy"]]
+
+    ended = run("register", *there, lines=("alice", "bob", "a password"))
+
+    assert ended.status == 0
+    assert "The name alice is taken. Choose another one." in ended.err
+
+
+def test_a_name_that_is_given_and_taken(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """It ends in one line, and nothing is asked."""
+    ended = run("register", *there, "--user", "alice")
+
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.err.splitlines() == [
+        "python -m interactive_auth register: The name alice is taken. Nothing was registered"
+    ]
+
+
+def test_a_name_that_is_not_valid(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """The homeserver's words are shown, three times at most."""
+    uia_server.fail_next(400, "M_INVALID_USERNAME", "Only a-z", times=4, path="/register/available")
+
+    ended = run("register", *there, lines=("Bob", "BOB", "BoB"))
+
+    assert ended.status == 1
+    assert ended.err.count("does not take the name") == 3
+    assert "Only a-z. Choose another one." in ended.err
+
+
+def test_a_name_that_the_homeserver_does_not_tell_of(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """The registration itself goes on: not every homeserver says which names are free."""
+    uia_server.flows = [["m.login.dummy"]]
+    uia_server.fail_next(404, "M_UNRECOGNIZED", times=2, path="/register/available")
+
+    assert run("register", *there, lines=("bob", "a password")).status == 0
+
+
+def test_a_weak_password(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """The reason is told, and another one asked for."""
+    uia_server.flows = [["m.login.dummy"]]
+    uia_server.fail_next(400, "M_WEAK_PASSWORD", "Too short", path="/register")
+
+    ended = run("register", *there, "--user", "bob", lines=("short", "a long password"))
+
+    assert ended.status == 0
+    assert "The homeserver does not take this password: Too short" in ended.err
+
+
+def test_registration_that_is_closed(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """It is said before anything is asked."""
+    uia_server.fail_next(403, "M_FORBIDDEN", "Registration has been disabled", path="/register/available")
+
+    ended = run("register", *there)
+
+    assert ended.status == 1
+    assert "Registration has been disabled" in ended.err
+
+
+# With an account
+
+
+def test_change_password(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """The password that logs in is the answer to the stage, too, and the device for it is gone in the end."""
+    uia_server.add_account("alice", "the password").devices.clear()
+
+    ended = run("change-password", *there, lines=(*LOGGED_IN, "a new one"))
+
+    assert (ended.status, ended.out) == (
+        0,
+        "The password of @alice:example.org was changed, and its other devices were logged out\n",
+    )
+    assert uia_server.accounts["alice"].password == "a new one"
+    assert devices(uia_server) == []
+
+
+def test_devices_that_are_kept(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """Only the device of the command itself goes."""
+    uia_server.accounts["alice"].devices.clear()
+    uia_server.accounts["alice"].devices["PHONE"] = Device("PHONE", "A phone")
+
+    ended = run("change-password", *there, "--keep-devices", lines=(*LOGGED_IN, "a new one"))
+
+    assert (ended.status, ended.out) == (0, "The password of @alice:example.org was changed\n")
+    assert list(uia_server.accounts["alice"].devices) == ["PHONE"]
+
+
+def test_an_access_token(run: Run, there: Args, uia_server: UIAServer, tmp_path: Path) -> None:
+    """With one in a file nobody logs in or out, and the password is asked for at its stage."""
+    account = uia_server.add_account("alice", "the password", devices=["PHONE"])
+    (tmp_path / "token").write_text(account.devices["PHONE"].access_token)
+    uia_server.answers = {"m.login.password": "the password"}
+    lines = ("a new one", "a wrong guess", "the password")
+
+    ended = run("change-password", *there, "--token-file", str(tmp_path / "token"), lines=lines)
+
+    assert ended.status == 0
+    assert account.password == "a new one"
+    assert not {"login", "logout"} & set(paths(uia_server))
+
+
+@pytest.mark.parametrize("way", ["the standard input", "a variable"])
+def test_an_access_token_by_another_way(
+    run: Run, there: Args, uia_server: UIAServer, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """The token is the first line of the standard input, or in a variable."""
+    token = uia_server.add_account("alice", "the password", devices=["PHONE"]).devices["PHONE"].access_token
+    lines: tuple[str, ...] = ("the password",)
+    arguments: tuple[str, ...] = ()
+    if way == "a variable":
+        monkeypatch.setenv("MATRIX_ACCESS_TOKEN", token)
+    else:
+        arguments, lines = ("--token-file", "-"), (token, *lines)
+
+    ended = run("delete-devices", *there, "LOST", *arguments, lines=lines)
+
+    assert (ended.status, ended.out) == (0, "Devices of @alice:example.org that were logged out: LOST\n")
+
+
+def test_a_token_that_is_not_valid(run: Run, there: Args, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends in one line, before anything is asked."""
+    monkeypatch.setenv("MATRIX_ACCESS_TOKEN", "an-old-token")
+
+    ended = run("change-password", *there)
+
+    assert ended.status == 1
+    assert ended.err.count("\n") == 1
+    assert "M_UNKNOWN_TOKEN" in ended.err
+    assert "an-old-token" not in ended.err
+
+
+def test_a_wrong_password(run: Run, there: Args) -> None:
+    """It is asked for again at the login, and three times at most."""
+    wrong = ("alice", "a wrong guess")
+
+    refused = run("deactivate", *there, "--yes", lines=(*wrong, *wrong, *wrong))
+    done = run("deactivate", *there, "--yes", lines=(*wrong, *LOGGED_IN))
+
+    assert (refused.status, done.status) == (1, 0)
+    assert refused.err.count("The homeserver refused it: ") == 2
+
+
+def test_a_wrong_password_in_a_variable(run: Run, there: Args, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried once."""
+    monkeypatch.setenv("MATRIX_PASSWORD", "a wrong guess")
+
+    ended = run("deactivate", *there, "--yes", "--user", "alice")
+
+    assert ended.status == 1
+    assert "M_FORBIDDEN" in ended.err
+
+
+def test_no_login_by_password(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """An access token is asked for, and it is said why."""
+    token = uia_server.add_account("alice", "the password", devices=["PHONE"]).devices["PHONE"].access_token
+    uia_server.responses = {"/login": {"flows": [{"type": "m.login.sso"}]}}
+
+    ended = run("delete-devices", *there, "LOST", lines=(token, "the password"))
+
+    assert ended.status == 0
+    assert "This homeserver has no login by password." in ended.err
+
+
+def test_reset_password(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """The mailed link is all that is needed."""
+    uia_server.add_account("alice", "forgotten", addresses=["a@example.org"])
+    uia_server.flows = [["m.login.email.identity"]]
+    uia_server.complete("m.login.email.identity")
+
+    ended = run("reset-password", *there, lines=("a@example.org", "a new one"))
+
+    assert (ended.status, ended.out) == (0, "The password was reset, and all devices were logged out\n")
+    assert uia_server.accounts["alice"].password == "a new one"
+
+
+def test_choosing_devices(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """The devices are listed, but for the command's own; a choice that is none is asked for again."""
+    uia_server.add_account("alice", "the password", devices=["PHONE", "LAPTOP", "TABLET"])
+
+    ended = run("delete-devices", *there, lines=(*LOGGED_IN, "1 7", "1 3 1"))
+
+    assert (ended.status, ended.out) == (0, "Devices of @alice:example.org that were logged out: PHONE, TABLET\n")
+    assert list(uia_server.accounts["alice"].devices) == ["LAPTOP"]
+    assert "That is not a choice of numbers from 1 to 3." in ended.err
+
+
+def test_all_devices(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """All but the command's own are chosen in a word; afterwards there is none to choose."""
+    uia_server.add_account("alice", "the password", devices=["PHONE", "LAPTOP"])
+
+    assert run("delete-devices", *there, lines=(*LOGGED_IN, "all")).status == 0
+    assert devices(uia_server) == []
+    ended = run("delete-devices", *there, lines=LOGGED_IN)
+
+    assert ended.status == 1
+    assert "there is no device but the one that this program uses" in ended.err
+
+
+def test_no_choice_of_devices(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """After three answers that are none, no device is logged out."""
+    uia_server.add_account("alice", "the password", devices=["PHONE"])
+
+    assert run("delete-devices", *there, lines=(*LOGGED_IN, "0", "x", "2")).status == 1
+    assert list(uia_server.accounts["alice"].devices) == ["PHONE"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "shown"),
+    [
+        ([{"device_id": "PHONE", "last_seen_ts": 1700000000000}], "1: PHONE, last seen 2023-11-14"),
+        ([{"device_id": "PHONE", "last_seen_ts": 10**30}], "1: PHONE\n"),
+        ([{"device_id": "PHONE", "display_name": 5, "last_seen_ts": "now"}, 7, {"device_id": 3}], "1: PHONE\n"),
+        ([{"device_id": "PHONE", "display_name": "\x1b[2J"}], "1: PHONE \\x1b[2J\n"),
+        ("none", "there is no device but the one that this program uses"),
+    ],
+)
+def test_what_a_homeserver_says_of_devices(
+    run: Run, there: Args, uia_server: UIAServer, listed: object, shown: str
+) -> None:
+    """What is no device is left out, and nothing is shown that a terminal would obey."""
+    uia_server.responses = {"/v3/devices": {"devices": listed}}
+
+    ended = run("delete-devices", *there, lines=(*LOGGED_IN, "all"))
+
+    assert shown in ended.err
+
+
+def test_deactivate(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """It is asked whether that is meant; afterwards nobody can log in."""
+    ended = run("deactivate", *there, "--erase", lines=(*LOGGED_IN, "y"))
+
+    assert (ended.status, ended.out) == (0, "@alice:example.org was deactivated\n")
+    assert uia_server.accounts["alice"].deactivated
+    assert uia_server.requests[-2].body["erase"] is True
+
+
+def test_an_account_that_is_kept(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """A no leaves it as it is, and the command's own device is logged out."""
+    ended = run("deactivate", *there, lines=(*LOGGED_IN, "n"))
+
+    assert ended.status == 1
+    assert not uia_server.accounts["alice"].deactivated
+    assert devices(uia_server) == []
+
+
+def test_a_device_that_could_not_be_logged_out(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """The person is told that it is still there."""
+    uia_server.fail_next(500, "M_UNKNOWN", path="/logout")
+
+    ended = run("delete-devices", *there, "LOST", lines=LOGGED_IN)
+
+    assert ended.status == 0
+    assert "This program's own device, interactive_auth, is still logged in: " in ended.err
+
+
+def test_reset_keys(run: Run, there: Args, uia_server: UIAServer, tmp_path: Path) -> None:
+    """The keys of the file are uploaded, as they are."""
+    master = {"user_id": "@alice:example.org", "usage": ["master"], "keys": {"ed25519:abc": "abc"}}
+    (tmp_path / "keys").write_text(json.dumps({"master_key": master, "other": 1}))
+
+    ended = run("reset-keys", *there, "--keys", str(tmp_path / "keys"), lines=LOGGED_IN)
+
+    assert ended.status == 0
+    uploaded = [request for request in uia_server.requests if request.path.endswith("/keys/device_signing/upload")]
+    assert {key: value for key, value in uploaded[-1].body.items() if key != "auth"} == {"master_key": master}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"keys": 1}'])
+def test_a_file_that_has_no_keys(run: Run, there: Args, uia_server: UIAServer, tmp_path: Path, content: str) -> None:
+    """It is wrong usage, and told before anything is asked."""
+    file = tmp_path / "keys"
+    file.write_text(content)
+
+    ended = run("reset-keys", *there, "--keys", str(file))
+
+    assert ended.status == 2
+    assert f"argument --keys: {file} " in ended.err
+
+
+def test_add_email(run: Run, there: Args, uia_server: UIAServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to press a key: the address is on the account once the link was opened."""
+    monkeypatch.setattr(_commands, "_INTERVAL", 0.01)
+    uia_server.complete("m.login.email.identity", after=2)
+
+    ended = run("add-email", *there, lines=(*LOGGED_IN, "a@example.org"))
+
+    assert (ended.status, ended.out) == (0, "a@example.org was added to @alice:example.org\n")
+    assert "Mail sent to a@example.org." in ended.err
+
+
+def test_an_address_that_nobody_validates(
+    run: Run, there: Args, uia_server: UIAServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait has an end, and a reason."""
+    monkeypatch.setattr(_commands, "_PATIENCE", 0.0)
+
+    ended = run("add-email", *there, "--email", "a@example.org", lines=LOGGED_IN)
+
+    assert ended.status == 1
+    assert "m.login.email.identity was not completed within 0 seconds" in ended.err
+
+
+def test_an_address_that_is_refused(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """Another refusal ends the command."""
+    uia_server.fail_next(400, "M_THREEPID_IN_USE", "Somebody has it", path="/account/3pid/email/requestToken")
+
+    ended = run("add-email", *there, "--email", "a@example.org", lines=LOGGED_IN)
+
+    assert ended.status == 1
+    assert "Somebody has it" in ended.err
+
+
+@pytest.mark.parametrize(("codes", "status"), [(("wrong", "right"), 0), (("wrong", "wrong", "wrong"), 1)])
+def test_a_mail_that_brings_a_code(
+    run: Run,
+    there: Args,
+    uia_server: UIAServer,
+    monkeypatch: pytest.MonkeyPatch,
+    codes: tuple[str, ...],
+    status: int,
+) -> None:
+    """The code is asked for, three times at most."""
+
+    def submit(self: Homeserver, submit_url: str, sid: str, client_secret: str, token: str) -> bool:
+        uia_server.complete("m.login.email.identity")
+        return token == "right"
+
+    def request(self: Homeserver, purpose: Purpose, email: str, client_secret: str) -> dict[str, Any]:
+        return {**requested(self, purpose, email, client_secret), "submit_url": f"{self.base_url}/submit"}
+
+    requested = Homeserver.request_email_token
+    monkeypatch.setattr(Homeserver, "request_email_token", request)
+    monkeypatch.setattr(Homeserver, "submit_token", submit)
+
+    ended = run("add-email", *there, "--email", "a@example.org", lines=(*LOGGED_IN, *codes))
+
+    assert ended.status == status
+    assert "That code is wrong." in ended.err
+
+
+def test_a_mail_without_a_sid(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """The homeserver broke the rules, and it is said so."""
+    uia_server.responses = {"/account/3pid/email/requestToken": {"sid": 7}}
+
+    ended = run("add-email", *there, "--email", "a@example.org", lines=LOGGED_IN)
+
+    assert ended.status == 1
+    assert "says no usable sid" in ended.err
+
+
+# Before anything is asked
+
+
+COMMANDS = ("register", "change-password", "reset-password", "delete-devices", "deactivate", "add-email")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_accounts_that_live_elsewhere(run: Run, there: Args, uia_server: UIAServer, command: str) -> None:
+    """One line says where the person does it."""
+    uia_server.account_management_url = "https://account.example.org/"
+
+    ended = run(command, *there)
+
+    assert (ended.status, ended.out) == (1, "")
+    assert len(ended.err.splitlines()) == 1
+    assert "https://account.example.org/" in ended.err
+
+
+def test_an_endpoint_that_is_not_there(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """It is said before anybody logs in."""
+    uia_server.fail_next(404, "M_UNRECOGNIZED", path="/account/3pid/add")
+
+    ended = run("add-email", *there)
+
+    assert ended.status == 1
+    assert "M_UNRECOGNIZED" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "said"),
+    [
+        ("http://example.org", 2, "http://example.org is plain http to example.org"),
+        ("https://example.org/_matrix/client/v3", 2, "without /_matrix"),
+        ("https://", 2, "must be an http:// or https:// address with a host"),
+        ("example.org/", 2, "must be a server name like example.org or a user id"),
+        ("@alice", 2, "must be a server name like example.org or a user id"),
+        ("localhost:1", 1, "localhost"),
+        ("http://127.0.0.1:1", 1, "GET http://127.0.0.1:1/_matrix/client/versions got no answer"),
+    ],
+)
+def test_a_wrong_address(run: Run, name: str, status: int, said: str) -> None:
+    """It ends in one line without a word of Python, and nothing is asked."""
+    ended = run("register", "--homeserver", name)
+
+    assert (ended.status, ended.out) == (status, "")
+    assert len(ended.err.splitlines()) == 1
+    assert said in ended.err
+    assert not [word for word in ("base_url", "=True", "server_name_or") if word in ended.err]
+
+
+def test_another_site(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """A server that is no homeserver is told from one, whatever it answers."""
+    uia_server.fail_next(404, path="/_matrix/client/versions")
+    missing = run("register", *there)
+    uia_server.responses = {"/_matrix/client/versions": {"versions": "all"}}
+    other = run("register", *there)
+
+    assert (missing.status, other.status) == (1, 1)
+    assert "there is no homeserver at http" in missing.err
+    assert "is not a homeserver: it states no versions" in other.err
+
+
+def test_a_user_id(run: Run, there: Args, uia_server: UIAServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leads to the homeserver, and need not be typed again."""
+    monkeypatch.setattr("interactive_auth.homeserver.Homeserver.discover", lambda name: Homeserver(there[1]))
+
+    ended = run("delete-devices", "--homeserver", "@alice:example.org", "LOST", lines=("the password",))
+
+    assert ended.status == 0
+    uia_server.flows = [["m.login.dummy"]]
+    assert run("register", "--homeserver", "@bob:example.org", lines=("a password",)).out == REGISTERED
+
+
+# The program
+
+
+def test_version(run: Run) -> None:
+    """It is printed."""
+    assert run("--version").out == f"interactive_auth {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("fly",), ("register",), ("reset-keys", "--homeserver", "example.org")])
+def test_wrong_usage(run: Run, arguments: tuple[str, ...]) -> None:
+    """Argparse says what is wrong."""
+    ended = run(*arguments)
+
+    assert ended.status == 2
+    assert ended.err.startswith("usage: python -m interactive_auth")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff"])
+def test_a_token_file_that_has_no_token(run: Run, there: Args, tmp_path: Path, content: bytes | None) -> None:
+    """It is wrong usage, and told at once."""
+    if content is not None:
+        (tmp_path / "token").write_bytes(content)
+
+    ended = run("deactivate", *there, "--token-file", str(tmp_path / "token"))
+
+    assert ended.status == 2
+    assert "argument --token-file: " in ended.err
+
+
+def test_nobody_to_ask(run: Run, there: Args) -> None:
+    """A question at the end of the standard input ends the command in one line."""
+    ended = run("register", *there)
+
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.err.splitlines()[-1].startswith("python -m interactive_auth register: there is no standard input")
+
+
+def test_the_signal_that_ends_programs(there: Args, uia_server: UIAServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM logs the command's own device out; the handler is the caller's again afterwards."""
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setenv("MATRIX_PASSWORD", "the password")
+    monkeypatch.setattr(_commands, "_choose_devices", lambda _: signal.raise_signal(signal.SIGTERM))
+
+    with pytest.raises(SystemExit) as ending:
+        main(["delete-devices", *there, "--user", "alice"])
+
+    assert ending.value.code == 128 + signal.SIGTERM
+    assert devices(uia_server) == []
+    assert signal.getsignal(signal.SIGTERM) is before
