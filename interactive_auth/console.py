@@ -19,24 +19,11 @@ from ._prompts import TRIES, ask, ask_secret, ask_yes_no, nothing_usable, read_s
 from ._text import printable
 from ._types import AuthType, Stage, StartAuthStage
 from ._waitline import ENTER, LOOK, WaitLine
+from ._words import stage_name
 from .homeserver import Homeserver
 
 __all__ = ["handlers"]
 
-#: What a stage is called before a person.
-_NAMES: Mapping[str, str] = {
-    AuthType.PASSWORD: "password",
-    AuthType.RECAPTCHA: "captcha",
-    AuthType.TERMS: "terms of service",
-    AuthType.EMAIL: "email address",
-    AuthType.MSISDN: "phone number",
-    AuthType.SSO: "single sign-on",
-    AuthType.UNSTABLE_SSO: "single sign-on",
-    AuthType.REGISTRATION_TOKEN: "registration token",
-    AuthType.UNSTABLE_REGISTRATION_TOKEN: "registration token",
-    AuthType.OAUTH: "approval",
-    AuthType.UNSTABLE_OAUTH: "approval",
-}
 #: What a person is told of a wrong answer, beside the server's own words, which are for programmers at times.
 _WRONG: Mapping[str, str] = {
     AuthType.PASSWORD: "The user name or the password is wrong.",
@@ -175,12 +162,12 @@ def _announced(callback: StartAuthStage) -> StartAuthStage:
 
     def announced(stage: Stage) -> Mapping[str, Any] | None:
         if stage.error is not None:
-            say_refusal(stage.error, _WRONG.get(stage.type, f"The step {_name(stage.type)} was not accepted."))
+            say_refusal(stage.error, _WRONG.get(stage.type, f"The step {stage_name(stage.type)} was not accepted."))
         # m.login.dummy is nothing that a person does.
         steps = [each for each in stage.flow if each != AuthType.DUMMY]
         number = steps.index(stage.type) + 1 if stage.type in steps else 1
         again = "" if stage.error is None else " again"
-        say(f"Step {number} of {max(len(steps), 1)}{again}: {_name(stage.type)}{_tries(stage)}")
+        say(f"Step {number} of {max(len(steps), 1)}{again}: {stage_name(stage.type)}{_tries(stage)}")
         try:
             return callback(stage)
         except DelegatedAuthError as error:
@@ -196,7 +183,3 @@ def _tries(stage: Stage) -> str:
     """Return how many tries are left after a wrong answer, as the end of a line."""
     left = None if stage.error is None else tries_left(stage)
     return "" if left is None else " (last try)" if left == 1 else f" ({left} tries left)"
-
-
-def _name(stage: str) -> str:
-    return _NAMES.get(stage, printable(stage, 100))

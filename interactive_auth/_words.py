@@ -1,0 +1,31 @@
+"""What a stage is called before a person, in a terminal and in a browser alike.
+
+What must not be here: prompts, and anything that knows an attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ._text import printable
+from ._types import AuthType
+
+#: What a stage is called before a person.
+_NAMES: Mapping[str, str] = {
+    AuthType.PASSWORD: "password",
+    AuthType.RECAPTCHA: "captcha",
+    AuthType.TERMS: "terms of service",
+    AuthType.EMAIL: "email address",
+    AuthType.MSISDN: "phone number",
+    AuthType.SSO: "single sign-on",
+    AuthType.UNSTABLE_SSO: "single sign-on",
+    AuthType.REGISTRATION_TOKEN: "registration token",
+    AuthType.UNSTABLE_REGISTRATION_TOKEN: "registration token",
+    AuthType.OAUTH: "approval",
+    AuthType.UNSTABLE_OAUTH: "approval",
+}
+
+
+def stage_name(stage: str) -> str:
+    """Return a stage's name; a type that nobody knows is its own, fit to be shown."""
+    return _NAMES.get(stage, printable(stage, 100))
