@@ -1,94 +1,42 @@
 """A page on this machine that tells the waiting loop the moment the homeserver's fallback page is done.
 
 Fallback pages end by a message to the page that opened them (client-server API, "Fallback"). That page is served here,
-on 127.0.0.1, for as long as the stage lasts. Whatever keeps the message from coming (no popups, a browser on another
-machine), the loop finds out by its polls. What must not be here: stages, the homeserver's API, waiting.
+on 127.0.0.1, one for all stages of an attempt. Whatever keeps the message from coming (no popups, a browser on another
+machine), the loop finds out by its polls. What must not be here: stages, the homeserver's API, waiting for a stage, and
+what the page looks like (``_page``).
 """
 
 from __future__ import annotations
 
-import json
-import logging
-import secrets
-import socket
+import atexit
+import math
+import sys
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from html import escape
-from http.server import BaseHTTPRequestHandler
-from socketserver import ThreadingTCPServer
-from typing import Any
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import handlers
+from . import _page, handlers
 from ._checks import check_function
 from ._engine.context import asking
+from ._page_server import Place, Server, Visit
 from ._text import printable, web_url
-from ._types import Stage
+from ._types import AuthType, Stage
+from ._words import stage_name
+
+if TYPE_CHECKING:
+    from ._engine.auth import InteractiveAuth
 
 __all__ = ["complete"]
 
-_log = logging.getLogger("interactive_auth")
-
-#: Seconds in which a browser has to say what it wants, and in which the server notices that it is to stop.
-_PATIENCE, _NOTICE = 10.0, 0.02
-
-_HEADERS = {
-    "Content-Type": "text/html; charset=utf-8",
-    "Cache-Control": "no-store",
-    # The homeserver's page is not told where it was opened from.
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-}
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{stage}</title>
-<style nonce="{nonce}">
-:root {{ color-scheme: light dark; font: 1.1rem/1.5 system-ui, sans-serif; }}
-body {{ max-width: 34rem; margin: 15vh auto 0; padding: 0 1.5rem; }}
-button {{ font: inherit; padding: .6rem 1.4rem; cursor: pointer; }}
-p {{ overflow-wrap: anywhere; }}
-</style>
-<main>
-<h1 id="title">One step in the browser</h1>
-<p id="what"><b>{host}</b> asks for the step <b>{stage}</b>. It is done on a page of its own.</p>
-<p><button id="open" autofocus>Open the page</button></p>
-<p id="state" role="status"></p>
-<p>If nothing opens, follow this link: <a href="{url}" target="_blank" rel="opener">{url}</a></p>
-</main>
-<script nonce="{nonce}">
-"use strict";
-const url = {url_json}, origin = new URL(url).origin, state = document.getElementById("state");
-let popup = null;
-document.getElementById("open").onclick = () => {{
-  popup = window.open(url, "stage", "popup,width=640,height=760");
-  state.textContent = popup ? "Go on in the other window." : "The browser let no window open: follow the link below.";
-}};
-window.addEventListener("message", async event => {{
-  if (event.origin !== origin || event.data !== "authDone") return;
-  await fetch(location.pathname, {{ method: "POST" }}).catch(() => null);
-  if (event.source) event.source.close();
-  document.getElementById("title").textContent = "Done";
-  state.textContent = "You can close this page and return to the program. If it goes on waiting, open the page again.";
-}});
-</script>
-</html>
-"""
-
-_TAKEN = """<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<title>Opened before</title>
-<p>This page was opened before. If that was not you, somebody else on this machine has seen it: end the program, and
-begin again. If it was, go on there, or at the address that the program shows.</p>
-</html>
-"""
+#: Seconds in which the server notices that it is to stop, and for which it waits for the attempt's next stage.
+_NOTICE, _GRACE = 0.02, 5.0
+#: Browsers that would take over the terminal, where the program is, and run no script.
+_TEXT_BROWSERS = frozenset({"www-browser", "links", "links2", "elinks", "lynx", "w3m"})
 
 
 def complete(
@@ -101,16 +49,19 @@ def complete(
     """Do a stage on its fallback page in a browser, and go on as soon as that is done: the body of a callback.
 
     ``InteractiveAuth(request, {"*": functools.partial(browser.complete, homeserver=homeserver)})`` does all stages
-    so. It returns at once, and the loop waits; the page it has opened is gone when the stage is over. Where that page
-    cannot help, because no window may be opened or the browser is on another machine, the person follows the address
-    that is shown, and the loop finds out by its next poll.
+    so. It returns at once, and the loop waits. One page leads to the stages one after the other and says how things
+    stand. If the attempt ends in a stage with an error, the page's server is gone at once, else five seconds after the
+    last stage that was done there, or when the program ends; the page says so. Where that page cannot help, because no
+    window may be opened or the browser is on another machine, the person follows the address that is shown, and the
+    loop finds out by its next poll.
 
     Args:
         stage: the stage that the callback was called with; any for which the homeserver has a page, which are
             recaptcha, terms, registration token and single sign-on on Synapse.
         homeserver: makes the fallback page's address (client-server API, "Fallback").
-        open_url: opens the page on this machine; None for the ``webbrowser`` module. If that finds no browser, the
-            address that is shown has to do.
+        open_url: opens the page on this machine, for the first stage and whenever the page is no longer open; None for
+            the ``webbrowser`` module. If that finds no browser, or one for the terminal, the address that is shown has
+            to do.
         show: is given a text with the fallback page's own address, for a browser on another machine.
 
     Raises:
@@ -126,25 +77,65 @@ def complete(
     def visit(url: str) -> None:
         if web_url(url) is None:
             raise ValueError(f"the fallback page of {printable(stage.type, 100)} has no http or https address")
-        page = _Page(stage.type, url, auth.poll)
-        stage.add_cleanup(page.close)
-        page.start()
+        step = _page.step(stage_name(stage.type), printable(urlsplit(url).hostname or ""), url, _why(stage))
+        page = before = _page_showing(auth, step)
+        if page is None:
+            page = _pages[auth] = _Page(step, auth.poll, lambda: _pages.pop(auth, None))
+        stage.add_cleanup(partial(_end_step, page, _is_last(stage), sys.exc_info()[1]))
+        if before is None:
+            page.start()
         show(f"Open this page in a browser:\n{printable(url, 2000)}")
-        (open_url or open_here)(page.url)
+        if before is None:
+            (open_url or open_here)(page.url)
 
     handlers.fallback(homeserver, visit)(stage)
 
 
 def open_here(url: str) -> None:
-    """Open a page in this machine's browser, if it has one."""
+    """Open a page in this machine's browser, if it has one that leaves the terminal alone."""
     import webbrowser  # slow to import
 
+    with suppress(webbrowser.Error):
+        if PurePath(webbrowser.get().name).name in _TEXT_BROWSERS:
+            return
     with suppress(webbrowser.Error):
         webbrowser.open(url)
 
 
+def _page_showing(auth: InteractiveAuth[Any], step: _page.News) -> _Page | None:
+    """Return the page of an attempt with its next step, None if no browser has it open any more."""
+    page = _pages.get(auth)
+    if page is not None and not page.begin_step(step):
+        page.close()
+        return None
+    return page
+
+
+def _why(stage: Stage) -> str:
+    error = stage.error
+    return "" if error is None else printable(error._clean(error.error or error.errcode or str(error)))
+
+
+def _is_last(stage: Stage) -> bool:
+    return set(stage.flow) <= {*stage.completed, stage.type, AuthType.DUMMY}
+
+
+def _end_step(page: _Page, last: bool, before: BaseException | None) -> None:
+    """Tell the page that its stage is over; one that ends by an error ends the attempt, too.
+
+    Args:
+        page: the page.
+        last: whether no other stage was left.
+        before: what was being handled when the stage began: ``attempt_auth`` may be called in an ``except``.
+    """
+    if sys.exc_info()[1] in (None, before):
+        page.end_step(_page.DONE if last else _page.NEXT)
+    else:
+        page.close()
+
+
 class _Page:
-    """The page, and the server that it is on.
+    """The page of an attempt, and the server that it is on.
 
     Attributes:
         url: where it is opened, once, on this machine. It stands in the browser's command line, which everybody on the
@@ -153,135 +144,64 @@ class _Page:
             is the log: a person whose page was taken cannot miss it.
     """
 
-    def __init__(self, stage: str, fallback_url: str, done: Callable[[], None]) -> None:
-        door, path = ("/" + secrets.token_urlsafe(32) for _ in range(2))
-        nonce = secrets.token_urlsafe(16)
-        page = _PAGE.format(
-            nonce=nonce,
-            stage=escape(printable(stage, 100)),
-            host=escape(urlsplit(fallback_url).hostname or ""),
-            url=escape(fallback_url),
-            url_json=_in_script(fallback_url),
-        )
-        headers = {name: value.format(nonce=nonce) for name, value in _HEADERS.items()}
-        place = _Place(door, path, page.encode(), headers, done)
-        self._server = _Server(("127.0.0.1", 0), partial(_Visit, place))
+    def __init__(self, step: _page.News, done: Callable[[], None], forget: Callable[[], object]) -> None:
+        self._place = Place(step, done)
+        self._forget = forget
+        self._server = Server(("127.0.0.1", 0), partial(Visit, self._place))
+        # A daemon: no page keeps a program from ending.
         self._thread = threading.Thread(target=self._serve, name="interactive_auth.browser", daemon=True)
-        self.url = f"http://127.0.0.1:{self._server.socket.getsockname()[1]}{door}"
+        self._lock = threading.Lock()
+        self._until = math.inf
+        self.url = f"http://127.0.0.1:{self._server.socket.getsockname()[1]}{self._place.door}"
 
     def start(self) -> None:
         """Serve the page."""
         self._thread.start()
 
+    def begin_step(self, step: _page.News) -> bool:
+        """Show a step, and return whether the page is open in a browser, so that somebody sees it."""
+        with self._lock:
+            if self._is_over():
+                return False
+            self._until = math.inf
+        return self._place.tell(step)
+
+    def end_step(self, news: _page.News) -> None:
+        """Show that a step is over, and go away if no other one comes."""
+        self._until = time.monotonic() + _GRACE
+        self._place.tell(news)
+
     def close(self) -> None:
-        """Take the page away, and wait until it is gone."""
+        """Take the page away, and wait until it is gone. A browser that has it open notices, and says so."""
         if self._thread.ident is None:  # it was never started
             self._server.server_close()
-        else:
-            self._server.shutdown()
-            self._thread.join()
+            self._forget()
+            return
+        self._until = -math.inf
+        self._thread.join()
+
+    def _is_over(self) -> bool:
+        return time.monotonic() >= self._until
 
     def _serve(self) -> None:
         # The thread itself closes, so that a second Ctrl-C in the middle of close() leaves nothing behind.
+        self._server.timeout = _NOTICE
         with self._server:
-            self._server.serve_forever(_NOTICE)
+            while True:
+                with self._lock:
+                    if self._is_over():
+                        self._until = -math.inf  # for good
+                        break
+                self._server.handle_request()
+            self._forget()
+            self._place.end()
 
 
-class _Server(ThreadingTCPServer):
-    """A server that takes its open connections with it: browsers open some that they never use."""
-
-    daemon_threads = False  # so that closing waits for the visits
-
-    def __init__(self, *args: Any) -> None:
-        self._connections: set[socket.socket] = set()
-        super().__init__(*args)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self._connections.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self._connections.discard(request)
-        super().shutdown_request(request)
-
-    def server_close(self) -> None:
-        for connection in self._connections.copy():
-            with suppress(OSError):  # the other side was quicker
-                connection.shutdown(socket.SHUT_RDWR)
-        super().server_close()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log instead of printing: browsers often go away in the middle of a request."""
-        _log.debug("a visit to the page on this machine has failed", exc_info=True)
+#: The pages there are, each until its server stops.
+_pages: dict[InteractiveAuth[Any], _Page] = {}
 
 
-class _Place:
-    """What the server has: the door, which is passed once, and the page behind it."""
-
-    def __init__(self, door: str, path: str, page: bytes, headers: dict[str, str], done: Callable[[], None]) -> None:
-        self.door, self.path = door, path
-        self.page, self.headers, self.done = page, headers, done
-        self._passed = threading.Lock()
-
-    def pass_door(self) -> bool:
-        """Return whether this visitor is the first, of however many come at once."""
-        return self._passed.acquire(blocking=False)
-
-
-class _Visit(BaseHTTPRequestHandler):
-    """One request from a browser; without the right path it is answered with a bare 404."""
-
-    timeout = _PATIENCE
-
-    def __init__(self, place: _Place, *args: Any) -> None:
-        self._place = place
-        super().__init__(*args)
-
-    def do_GET(self) -> None:
-        if self._is_at(self._place.path):
-            self._reply(200, self._place.page, self._place.headers)
-        elif not self._is_at(self._place.door):
-            self._reply(404)
-        elif self._place.pass_door():
-            self._reply(303, headers={"Location": self._place.path, "Cache-Control": "no-store"})
-        else:
-            _log.warning("the page on this machine was asked for twice: somebody else on it may have been first")
-            self._reply(410, _TAKEN.encode(), self._place.headers)
-
-    def do_POST(self) -> None:
-        # The page itself says so; any other site would name itself as the origin.
-        if self._is_at(self._place.path) and self.headers.get("Origin") == f"http://{self._host()}":
-            self._reply(204)
-            self._place.done()
-        else:
-            self._reply(404)
-
-    def _is_at(self, path: str) -> bool:
-        # The name of another site may be made to lead to this machine; it is in the Host header then.
-        known = secrets.compare_digest(self.path.encode(), path.encode())
-        return known and self.headers.get_all("Host") == [self._host()]
-
-    def _host(self) -> str:
-        # The server listens nowhere else.
-        return f"127.0.0.1:{self.connection.getsockname()[1]}"
-
-    def _reply(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
-        self.send_response_only(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-        self.wfile.flush()
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer a malformed request, or one of another method, like any other that is not for this page."""
-        self._reply(404)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the lines would hold the path."""
-
-
-def _in_script(value: str) -> str:
-    """Return a text as a script's literal, which cannot end the script."""
-    return json.dumps(value).replace("<", "\\u003c")
+@atexit.register
+def _close_all() -> None:
+    for page in list(_pages.values()):
+        page.close()

@@ -29,10 +29,12 @@ from interactive_auth import (
     browser,
 )
 
-from .site import Begin, Pages, Site, enter, serving
+from .site import Begin, Pages, Site, ends_within, enter, serving
 
 #: Seconds; nothing here takes nearly as long.
 PATIENCE = 20.0
+#: Seconds for which the pages wait for a next stage here, where one follows at once.
+GRACE = 1.0
 
 
 Step = Callable[[Chrome], Any]
@@ -58,20 +60,21 @@ class Person:
         """Make the callback that opens a stage's page before this person, who then takes the stage's step."""
 
         def start(stage: Stage) -> None:
-            def open_url(url: str) -> None:
-                self.pages.append(url)
-                self.done.append(self._pool.submit(self._go_through, url, steps[stage.type]))
-
-            browser.complete(stage, homeserver, open_url=open_url, show=self.shown.append)
+            opened: list[str] = []
+            browser.complete(stage, homeserver, open_url=opened.append, show=self.shown.append)
+            self.pages += opened
+            self.done.append(self._pool.submit(self._go_through, opened, steps[stage.type]))
 
         return start
 
-    def _go_through(self, url: str, step: Step) -> Any:
-        self.chromium.get(url)
+    def _go_through(self, opened: list[str], step: Step) -> Any:
+        for url in opened:
+            self.chromium.get(url)
+            self.chromium.execute_script(
+                "addEventListener('message', event => { window.heard = performance.timeOrigin + event.timeStamp; })"
+            )
         page = self.chromium.current_window_handle
-        self.chromium.execute_script(
-            "addEventListener('message', event => { window.heard = performance.timeOrigin + event.timeStamp; })"
-        )
+        self.until(lambda driver: driver.title.startswith("To do: ") and len(driver.window_handles) == 1)
         self.chromium.find_element(By.ID, "open").click()
         self.until(lambda driver: len(driver.window_handles) == 2)
         self.chromium.switch_to.window(next(w for w in self.chromium.window_handles if w != page))
@@ -194,7 +197,9 @@ def begin() -> Iterator[Begin]:
 
 
 @pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    """Fail a test that leaves a thread of a page's server behind."""
+def no_thread_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test that leaves a thread of a page's server behind for longer than the page waits for a next stage."""
+    monkeypatch.setattr(browser, "_GRACE", GRACE)
     yield
-    assert serving() == []
+    assert ends_within(GRACE + 5, lambda: serving() == []), serving()
+    assert browser._pages == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -105,8 +106,16 @@ def enter(url: str) -> str:
         connection.close()
 
 
+def ends_within(seconds: float, condition: Callable[[], bool]) -> bool:
+    """Wait until something holds; tells whether it came to that."""
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
 def serving() -> list[str]:
     """Return the names of the threads that serve a page, or a visit to one."""
-    threads = [thread for thread in threading.enumerate() if thread.is_alive()]
-    visits = [thread.name for thread in threads if "process_request" in thread.name and not thread.daemon]
-    return [thread.name for thread in threads if thread.name == "interactive_auth.browser"] + visits
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("interactive_auth.browser")]
