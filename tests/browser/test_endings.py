@@ -216,3 +216,13 @@ def test_no_session(site: Site) -> None:
 
     with pytest.raises(ServerProtocolError, match="gave no session"):
         InteractiveAuth(no_session, lambda stage: browser.complete(stage, site)).attempt_auth()
+
+
+def test_the_end_of_the_process(site: Site, begin: Begin) -> None:
+    """What runs at the end of the process takes every page away."""
+    auth, url, _ = begin(site)
+
+    browser._close_all()
+
+    assert is_gone(url)
+    auth.cancel()

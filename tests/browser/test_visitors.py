@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import struct
 import time
@@ -205,3 +206,15 @@ def test_many_first_visitors(site: Site, begin: Begin) -> None:
         statuses = list(pool.map(lambda _: ask(door, "GET")[0], range(8)))
 
     assert sorted(statuses) == [303, *[410] * 7]
+
+
+def test_a_page_that_is_behind(site: Site, begin: Begin) -> None:
+    """A page that knows other news than there are is told them at once."""
+    auth, url, _ = begin(site)
+    parts = urlsplit(url)
+
+    status, body = ask(url, "POST", Origin=f"http://{parts.netloc}", path=f"{parts.path}/99")
+    auth.cancel()
+
+    assert status == 200
+    assert json.loads(body)["news"]["title"]
