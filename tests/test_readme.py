@@ -92,14 +92,14 @@ def test_every_block_has_a_test() -> None:
     """No code block of the README goes untested."""
     tested = {
         "The shortest script",
-        "In a script",
-        "In a bot",
-        "In a notebook",
-        "In the tests of a bot",
-        "Going on elsewhere",
+        "A script that asks",
+        "A bot",
+        "A notebook",
+        "Testing your own program",
+        "Going on in another process",
         "Logging in, and fresh tokens",
         "With another HTTP client",
-        "Every stage and every endpoint",
+        "The console",
     }
 
     assert set(BLOCKS) == tested
@@ -126,7 +126,7 @@ def test_the_script_deletes_the_device(
     answers = iter(["wrong", PASSWORD])
     monkeypatch.setattr(getpass, "getpass", lambda prompt: next(answers))
 
-    run("In a script", replacements)
+    run("A script that asks", replacements)
 
     assert capsys.readouterr().out.strip() == "Wrong: Invalid username or password"
     assert "OLDDEVICE" not in devices_of(answered, user_id)
@@ -140,7 +140,7 @@ def test_the_script_says_why_it_failed(
     monkeypatch.setattr(getpass, "getpass", lambda prompt: "wrong")
 
     with pytest.raises(SystemExit, match=r"still logged in: m\.login\.password was rejected 3 times"):
-        run("In a script", replacements)
+        run("A script that asks", replacements)
 
     assert "OLDDEVICE" in devices_of(answered, user_id)
 
@@ -173,7 +173,7 @@ def test_the_bot_obeys(
     """The bot asks its owner, and the device is gone or stays, as the owner says."""
     user_id, replacements = device
 
-    said = run_bot(answered, "In a bot", replacements, command)
+    said = run_bot(answered, "A bot", replacements, command)
 
     assert said[0] == "May I log out my old device? Say !approve or !cancel."
     assert said[1].startswith(end)
@@ -185,7 +185,7 @@ def test_the_notebook_cell_registers(answered: Synapse, monkeypatch: pytest.Monk
     monkeypatch.setattr(getpass, "getpass", lambda prompt: PASSWORD)
     monkeypatch.setattr("builtins.input", lambda prompt: "a-token")
 
-    cell = run("In a notebook", {'"alice"': '"notebook"'})
+    cell = run("A notebook", {'"alice"': '"notebook"'})
 
     user_id = cell["account"]["user_id"]
     assert user_id == f"@notebook:{answered.server_name}"
@@ -196,7 +196,7 @@ def test_the_notebook_cell_registers(answered: Synapse, monkeypatch: pytest.Monk
 def test_the_tests_of_a_bot_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test of a bot runs as it stands, with the fixture that comes by installing."""
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    (tmp_path / "test_bot.py").write_text(BLOCKS["In the tests of a bot"])
+    (tmp_path / "test_bot.py").write_text(BLOCKS["Testing your own program"])
     command = [sys.executable, "-I", "-m", "pytest", "-p", "no:cacheprovider", "-W", "error"]
 
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
@@ -208,10 +208,8 @@ def test_another_client_reaches_the_server(answered: Synapse, device: tuple[str,
     """The hand-written request raises what the server says, as the loop expects it."""
     from interactive_auth import MatrixError
 
-    client = run("With another HTTP client", {"the-access-token": device[1]["the-access-token"]})
-
     with pytest.raises(MatrixError) as caught:
-        client["auth"].attempt_auth()
+        run("With another HTTP client", {"the-access-token": device[1]["the-access-token"]})
 
     assert caught.value.http_status == 400  # the keys that are elided in the README are none
 
@@ -222,7 +220,7 @@ def test_the_console_registers(
     """The mapping that asks a person needs the person for nothing but the token."""
     monkeypatch.setattr(getpass, "getpass", lambda prompt: "a-token")
 
-    account = run("Every stage and every endpoint", {'"alice"': '"console"'})["account"]
+    account = run("The console", {'"alice"': '"console"'})["account"]
 
     assert account["user_id"] == f"@console:{answered.server_name}"
     assert "Step 1 of 2: registration token" in capsys.readouterr().out
@@ -235,7 +233,7 @@ def test_a_step_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with UIAServer([[token, email]], {token: "a-token"}) as server:
 
         def step(page: dict[str, Any]) -> Any:
-            return run("Going on elsewhere", {ADDRESS: server.base_url})["step"](page)
+            return run("Going on in another process", {ADDRESS: server.base_url})["step"](page)
 
         assert step({}) == f"not yet: {token}"
         assert step({token: {"token": "a-token"}}).startswith(f"not yet: {email} was not completed")
@@ -270,9 +268,9 @@ def test_fresh_tokens(
 
 def test_every_test_that_is_named_exists() -> None:
     """The tables of stages and endpoints name tests that are there, and have no empty cell."""
-    text = README.read_text()
+    text = (README.parent / "tests" / "README.rst").read_text()
     sources = "".join(path.read_text() for path in README.parent.glob("tests/**/test_*.py"))
-    tables = text[text.index("\nEvery stage and every endpoint\n---") : text.index("\nErrors, and what to do\n---")]
+    tables = text[text.index("\nEvery stage and every endpoint\n---") : text.index("\nThe specification\n---")]
 
     named = re.findall(r"``(test_\w+)``", tables)
 
