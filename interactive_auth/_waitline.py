@@ -124,7 +124,7 @@ def describe(wait: Wait, so_far: float, width: int) -> str:
         width: the most characters.
     """
     left = wait.seconds_left
-    clock = _clock(so_far if left is None else left)
+    clock = _clock(math.floor(so_far) if left is None else math.ceil(max(left, 0.0)))
     if wait.reason == "stage":
         what = _AWAITED.get(wait.stage or "", "the page to be done")
         until = f"{clock} so far" if left is None else f"gives up in {clock}"
@@ -138,8 +138,8 @@ def describe(wait: Wait, so_far: float, width: int) -> str:
     return f"{what.removeprefix('Waiting for ')} ({clock})"[: max(width, 1)]
 
 
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(math.ceil(max(seconds, 0.0)), 60)
+def _clock(seconds: int) -> str:
+    minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 

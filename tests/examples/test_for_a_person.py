@@ -28,8 +28,9 @@ def log_in(terminal: Terminal, account: Account) -> None:
 
 def authenticate(terminal: Terminal, account: Account) -> None:
     """Answer the stage that wants the password once more, wrongly first."""
-    terminal.answer("Step 1 of 1: password\r\nPassword: ", "a wrong guess")
-    terminal.answer("The server said: Invalid username or password\r\nPassword: ", account.password)
+    terminal.answer("Step 1 of 1: password\r\nPassword (hidden): ", "a wrong guess")
+    terminal.wait_for("The server said: Invalid username or password\r\n")
+    terminal.answer("Step 1 of 1 again: password (2 tries left)\r\nPassword (hidden): ", account.password)
 
 
 def secrets_shown(terminal: Terminal, *secrets: str) -> list[str]:
@@ -43,11 +44,10 @@ def test_register_with_email(in_terminal: Open, synapse: Synapse, mails: MailSer
     terminal = in_terminal("register_with_email.py", "--homeserver", synapse.base_url)
     for question, answer in (("User name: ", new.name), ("Password: ", NEW), ("Email address: ", new.address)):
         terminal.answer(question, answer)
-    terminal.answer("Registration token: ", token)
-    terminal.wait_for("Open the link in the mail, then press Enter")
+    terminal.answer("Registration token (hidden): ", token)
+    terminal.wait_for("Waiting for the link in the mail")
 
     mails.open_link(new.address)
-    terminal.type("")
 
     assert terminal.wait_for_end() == 0
     assert terminal.shown.splitlines()[-1] == owner_of_address(synapse, new.address) == new.user_id
@@ -91,10 +91,9 @@ def test_reset_password(in_terminal: Open, account: Account, mails: MailServer, 
     terminal = in_terminal("reset_password.py", "--homeserver", account.synapse.base_url)
     for question, answer in (("Email address of the account: ", new.address), ("New password: ", NEW)):
         terminal.answer(question, answer)
-    terminal.wait_for("Open the link in the mail, then press Enter")
+    terminal.wait_for("Waiting for the link in the mail")
 
     mails.open_link(new.address)
-    terminal.type("")
 
     assert terminal.wait_for_end() == 0
     assert account.can_log_in(NEW)
@@ -196,7 +195,7 @@ def test_add_email(in_terminal: Open, account: Account, mails: MailServer, new: 
 
     mails.open_link(new.address)
     terminal.type("")
-    terminal.wait_for("Password: ")  # the homeserver has not said that it is done
+    terminal.wait_for("Password (hidden): ")  # the homeserver has not said that it is done
     terminal.type(account.password)
 
     assert terminal.wait_for_end() == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -18,12 +19,12 @@ from support.terminal import PACKAGES, Terminal
 
 from interactive_auth import AuthTimeoutError, AuthType, Homeserver, InteractiveAuth, MatrixError, console
 
-#: Two stages; the mail's link is opened between the second poll and the third, and the first one is Enter's.
+#: Two stages; the mail's link is opened between the second poll and the third.
 SIGN_UP = """
 from interactive_auth import Homeserver, InteractiveAuth, MatrixError, console
 
 EMAIL, TERMS = "m.login.email.identity", "m.login.terms"
-answers = [[], [], [], [EMAIL]]
+answers = [[], [], [EMAIL]]
 
 def send(auth):
     if not answers:
@@ -48,65 +49,96 @@ except KeyboardInterrupt:
     print("interrupted")
 """
 TERMS_SHOWN = ["Step 2 of 2: terms of service", "Rules:", "https://example.org/rules"]
-AWAITED = "email address, {} s left: waiting for the link in the mail to be opened"
+MAIL_SHOWN = ["Step 1 of 2: email address", "Mail sent to alice@example.org.", "Open the link in the mail."]
+KEYS = "(r: send it again, c: change the address, Enter: look now)"
+AWAITED = "Waiting for the link in the mail (gives up in 0:{:02})"
+SHORT = "Waiting for the link in the mail (0:{:02})"
+COME_BACK = "To send it again, or to change the address, interrupt this cell and run it again."
 
 
 def updates(text: str) -> list[str]:
     """Return what the line that is written anew has said, one after the other."""
-    return [update.rstrip() for update in re.findall(r"(?<=\r)[^\r\n]*\S[^\r\n]*", text)]
+    return [update.rstrip() for update in re.findall(r"\r(?:\x1b\[J)?([^\r\n\x1b]*[^\s\x1b][^\r\n\x1b]*)", text)]
 
 
-@pytest.mark.parametrize("columns", [120, 60])
-def test_in_a_terminal(open_terminal: Callable[..., Terminal], columns: int) -> None:
-    """Before the next step there is one line of the wait, nothing remains of longer ones, and it does not wrap."""
+@pytest.mark.parametrize(("columns", "line"), [(120, AWAITED), (40, SHORT)])
+def test_in_a_terminal(open_terminal: Callable[..., Terminal], columns: int, line: str) -> None:
+    """There is one line of the wait, which says what is awaited, and before the next step it is gone."""
     terminal = open_terminal(SIGN_UP + RUN, columns=columns)
-    terminal.answer("again): ", "")
-    terminal.wait_for("(y/N) ")
+    terminal.wait_for(line.format(10))
 
-    assert terminal.screen[-5:] == [
-        AWAITED.format(9)[: columns - 1],
-        *TERMS_SHOWN,
-        "Do you accept? (y/N)",
-    ]
-    assert sum("email address, " in line for line in terminal.screen) == 1
-    said = updates(terminal.shown)
-    assert [AWAITED.format(left)[: columns - 1].rstrip() for left in (11, 10, 9)] == list(dict.fromkeys(said))
+    assert terminal.screen[-1] == line.format(10)
+    assert sum("Waiting" in shown for shown in terminal.screen) == 1
+    terminal.wait_for("(y/n): ")
+    assert terminal.screen[-4:] == [*TERMS_SHOWN, "Do you accept? (y/n):"]
+    assert not any("Waiting" in shown for shown in terminal.screen)
+    assert list(dict.fromkeys(updates(terminal.shown)))[:2] == [line.format(11), line.format(10)]
     terminal.type("y")
     assert terminal.wait_for_end() == 0
     assert terminal.screen[-1] == "done"
+    assert terminal.is_echoing()
+
+
+def test_a_terminal_that_becomes_narrow(open_terminal: Callable[..., Terminal]) -> None:
+    """The line fits the window that there is now, and nothing of the longer one remains."""
+    terminal = open_terminal(SIGN_UP + RUN, columns=100)
+    terminal.wait_for(AWAITED.format(11))
+
+    terminal.resize(40)
+
+    terminal.wait_for(SHORT.format(10))
+    assert [line for line in terminal.screen if "Waiting" in line or "gives up" in line] == [SHORT.format(10)]
+    terminal.wait_for("(y/n): ")
+    assert not any("Waiting" in line for line in terminal.screen)
 
 
 def test_ctrl_c_in_a_terminal(open_terminal: Callable[..., Terminal]) -> None:
-    """An interrupted wait leaves its line behind, and what is printed next stands on a line of its own."""
+    """An interrupted wait takes its line away, and the terminal is as it was."""
     terminal = open_terminal(SIGN_UP + RUN)
-    terminal.answer("again): ", "")
-    terminal.wait_for("10 s left")
+    terminal.wait_for(AWAITED.format(10))
+    assert not terminal.is_echoing()
 
     terminal.interrupt()
 
     assert terminal.wait_for_end() == 0
-    line, last = terminal.screen[-2:]
-    assert line == AWAITED.format(10) + "^C"
-    assert last == "interrupted"
+    assert terminal.screen[-1] == "interrupted"
+    assert not any("Waiting" in line for line in terminal.screen)
+    assert terminal.is_echoing()
+
+
+def test_what_is_typed_during_a_wait(open_terminal: Callable[..., Terminal]) -> None:
+    """It is not shown, answers nothing that comes later, and no key is needed; an arrow's c changes nothing."""
+    terminal = open_terminal(SIGN_UP + RUN)
+    terminal.wait_for(AWAITED.format(11))
+
+    terminal.press("yes, please\x1b[C")
+
+    terminal.wait_for("(y/n): ")
+    assert "please" not in terminal.shown
+    assert "New address" not in terminal.shown
+    terminal.type("y")
+    terminal.wait_for("done")
 
 
 def test_in_a_pipe() -> None:
-    """A log holds the wait as one line, whatever it was before; what comes next stands on a line of its own."""
+    """A log says once what is awaited, and for how long; standard output has the program's own words alone."""
     ended = subprocess.run(
         [sys.executable, "-c", SIGN_UP + RUN],
-        input=b"\ny\n",
+        input=b"y\n",
         env={**os.environ, "PYTHONPATH": PACKAGES},
         capture_output=True,
         timeout=30,
         check=True,
+        start_new_session=True,
     )
 
-    step, wait, *rest = ended.stdout.decode().split("\n")
-    assert step == "Step 1 of 2: email address"
-    assert list(dict.fromkeys(updates(wait))) == [AWAITED.format(left) for left in (11, 10, 9)]
-    assert wait.split("\r")[1] == 79 * " "  # so that nothing remains of the prompt
-    assert rest == [*TERMS_SHOWN, "Do you accept? (y/N) done", ""]
-    assert ended.stderr == b""
+    assert ended.stdout == b"done\n"
+    assert ended.stderr.decode().split("\n") == [
+        *MAIL_SHOWN,
+        AWAITED.format(11),
+        *TERMS_SHOWN,
+        "Do you accept? (y/n): ",
+    ]
 
 
 class Notebook:
@@ -156,24 +188,26 @@ def notebook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Notebo
 
 
 def test_in_a_notebook(notebook: Notebook) -> None:
-    """A cell shows the same line; interrupted it ends there, and the next cell goes on with the wait."""
+    """A cell shows the same line; interrupted it ends, and the next cell asks what to do, and goes on with the wait."""
     notebook.run(SIGN_UP)
 
-    printed, error = notebook.run("attempt.attempt_auth()", "", interrupt_at="10 s left")
+    printed, error = notebook.run("attempt.attempt_auth()", interrupt_at="0:10")
 
     assert error == "KeyboardInterrupt"
-    step, wait, end = printed.split("\n")
-    assert (step, end) == ("Step 1 of 2: email address", "")
+    *told, wait = printed.split("\n")
+    assert told == [*MAIL_SHOWN, COME_BACK]
     assert list(dict.fromkeys(updates(wait))) == [AWAITED.format(11), AWAITED.format(10)]
+    assert wait.endswith("\r")
 
     printed, error = notebook.run("print(attempt.attempt_auth())", "", "y")
 
     assert error is None
-    step, wait, *rest = printed.split("\n")
-    assert set(updates(wait)) <= {AWAITED.format(left) for left in (11, 10, 9)}
-    assert updates(wait)
-    assert rest == [*TERMS_SHOWN, "done", ""]
-    assert len(notebook.asked) == 3
+    *told, wait, name, url, done, end = printed.split("\n")
+    assert told == [*MAIL_SHOWN, "r: send it again, c: change the address, Enter: go on waiting"]
+    assert set(updates(wait)[:-1]) <= {AWAITED.format(left) for left in (11, 10, 9)}
+    assert [wait.rpartition("\r")[2], name, url] == TERMS_SHOWN
+    assert (done, end) == ("done", "")
+    assert notebook.asked == ["What now? ", "Do you accept? (y/n): "]
 
 
 @pytest.fixture
@@ -198,19 +232,20 @@ def test_without_a_timeout(
     assert InteractiveAuth(server, stages, poll_interval=1.1, poll_timeout=None).attempt_auth() == "done"
 
     said = updates(capsys.readouterr().out)
-    assert said == [f"single sign-on, {so_far} s so far: waiting for the page to be done" for so_far in (0, 1)]
+    assert said[:2] == [f"Waiting for the page to be done (0:0{so_far} so far)" for so_far in (0, 1)]
 
 
 def test_beside_callbacks_of_a_programs_own(
-    server: ScriptedServer, homeserver: Homeserver, capsys: pytest.CaptureFixture[str]
+    server: ScriptedServer, homeserver: Homeserver, answer: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A program that puts a callback of its own in the place of a ready-made one has its waits shown all the same."""
     server.will(challenge([AuthType.SSO]), challenge([AuthType.SSO]), "done")
+    answer()
     stages = console.handlers(homeserver) | {"m.login.sso": lambda stage: None}
 
     assert InteractiveAuth(server, stages, poll_interval=0.1).attempt_auth() == "done"
 
-    assert updates(capsys.readouterr().out) == ["single sign-on, 300 s left: waiting for the page to be done"]
+    assert updates(capsys.readouterr().out) == ["Waiting for the page to be done (gives up in 5:00)"]
 
 
 def test_before_another_try(
@@ -224,8 +259,21 @@ def test_before_another_try(
     assert InteractiveAuth(server, console.handlers(homeserver, user="alice")).attempt_auth() == "done"
 
     out = capsys.readouterr().out
-    assert updates(out) == [f"password, {left} s left: waiting for the time to ask the server again" for left in (2, 1)]
-    assert out.endswith("again\n")
+    assert updates(out) == [f"The server asks to wait (next try in 0:0{left})" for left in (2, 1)]
+    assert out.endswith(" \r")
+
+
+def test_before_the_first_stage(
+    server: ScriptedServer, homeserver: Homeserver, answer: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A person who has not been asked anything yet is told why nothing happens; what is over soon is not told."""
+    limited, soon = (MatrixError(429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": ms}) for ms in (1200, 100))
+    server.will(soon, limited, "done")
+    answer()
+
+    assert InteractiveAuth(server, console.handlers(homeserver)).attempt_auth() == "done"
+
+    assert updates(capsys.readouterr().out)[0] == "The server asks to wait (next try in 0:02)"
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("I/O operation on closed file")])
@@ -240,11 +288,11 @@ def test_terminal_that_was_closed(
     answer("")
     server.will(challenge([AuthType.SSO]), challenge([AuthType.SSO]), "done")
 
-    def closed(text: str, **options: Any) -> None:
-        if text.startswith("\r"):
-            raise error
+    def closed(text: str) -> int:
+        raise error
 
-    monkeypatch.setattr("builtins.print", closed)
+    monkeypatch.setattr("sys.stdout", closing := io.StringIO())
+    monkeypatch.setattr(closing, "write", closed)
 
     assert InteractiveAuth(server, console.handlers(homeserver), poll_interval=0.01).attempt_auth() == "done"
     assert len(server.sent) == 3
