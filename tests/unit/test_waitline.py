@@ -1,0 +1,219 @@
+"""The line of a wait and its keys, at a terminal of the test's own."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import termios
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from interactive_auth import AuthType, Stage, Wait
+from interactive_auth._waitline import ENTER, LOOK, WaitLine, describe
+
+STAGE = Wait(AuthType.EMAIL, 299.5, "stage")
+
+
+class OwnTerminal:
+    """A terminal in the place of the standard streams.
+
+    Attributes:
+        keyboard: where keys are pressed.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.keyboard, program = os.openpty()
+        self._streams = [os.fdopen(program, "r"), *(os.fdopen(os.dup(program), "w") for _ in range(2))]
+        self._monkeypatch = monkeypatch
+
+    def sit_down(self) -> None:
+        """Put it in the place of the standard streams, which pytest sets between fixtures and test."""
+        for name, stream in zip(("stdin", "stdout", "stderr"), self._streams, strict=True):
+            self._monkeypatch.setattr(sys, name, stream)
+
+    def press(self, keys: bytes) -> None:
+        """Press keys."""
+        os.write(self.keyboard, keys)
+
+    def shown(self) -> str:
+        """Return what was shown since the last call."""
+        assert select.select([self.keyboard], [], [], 30)[0], "nothing was shown"
+        read = b""
+        while select.select([self.keyboard], [], [], 0.1)[0]:
+            read += os.read(self.keyboard, 65536)
+        return read.decode()
+
+    def is_echoing(self) -> bool:
+        """Return whether what is typed is shown, a line at a time."""
+        both = termios.ECHO | termios.ICANON
+        return termios.tcgetattr(self.keyboard)[3] & both == both
+
+    def close(self) -> None:
+        """Close it."""
+        for stream in self._streams:
+            with suppress(OSError):
+                stream.close()
+        os.close(self.keyboard)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnTerminal]:
+    monkeypatch.setenv("TERM", "xterm")
+    own = OwnTerminal(monkeypatch)
+    yield own
+    own.close()
+
+
+class Asking:
+    """A stage's attempt, as far as a wait line needs one."""
+
+    def __init__(self) -> None:
+        self.cleanups: list[Callable[[], object]] = []
+
+    def _add_cleanup(self, stage: str, function: Callable[[], object]) -> None:
+        self.cleanups.append(function)
+
+
+@pytest.fixture
+def asking() -> Any:
+    return Asking()
+
+
+@pytest.fixture
+def pressed() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def line(asking: Any, pressed: list[str]) -> WaitLine:
+    """Make a line for a stage with two keys, which note that they were pressed."""
+    made = WaitLine()
+    choices = {ENTER: lambda: pressed.append("Enter"), "r": lambda: pressed.append("r")}
+    made.offer(Stage(AuthType.EMAIL, auth=asking), LOOK, choices)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("typed", "does"),
+    [
+        (b"r", ["r"]),
+        (b"R\n", ["r"]),
+        (b"\n", ["Enter"]),
+        (b"x\n", ["Enter"]),
+        (b"x", []),
+        (b"", []),
+        (b"\x1b[r", []),
+        (b"\xff", []),
+    ],
+)
+def test_keys(terminal: OwnTerminal, line: WaitLine, pressed: list[str], typed: bytes, does: list[str]) -> None:
+    """A key does what was offered, in either case; what is no key does nothing, and neither does an arrow."""
+    terminal.sit_down()
+    line(STAGE)
+    assert not terminal.is_echoing()
+    terminal.press(typed)
+
+    line(STAGE)
+    line(None)
+
+    assert pressed == does
+    assert terminal.is_echoing()
+    assert terminal.shown() == (
+        f"{LOOK}\r\n"
+        "\r\x1b[JWaiting for the link in the mail (gives up in 5:00)\r"
+        + ("\r\x1b[J" if does else "")
+        + "\r\x1b[JWaiting for the link in the mail (gives up in 5:00)\r"
+        "\r\x1b[J"
+    )
+
+
+def test_what_was_typed_before_the_wait(terminal: OwnTerminal, line: WaitLine, pressed: list[str]) -> None:
+    """It does nothing."""
+    terminal.sit_down()
+    terminal.press(b"r\n")
+
+    line(STAGE)
+    line(STAGE)
+
+    assert pressed == []
+
+
+def test_a_wait_that_nobody_ends(terminal: OwnTerminal, line: WaitLine, asking: Any, pressed: list[str]) -> None:
+    """Where its end was not told, as after a Ctrl-C at the wrong instant, the stage's end gives the terminal back."""
+    terminal.sit_down()
+    line(STAGE)
+
+    asking.cleanups.pop()()
+
+    assert terminal.is_echoing()
+    terminal.press(b"r")
+    line(STAGE)
+    assert pressed == []
+    line(None)
+
+
+def test_a_program_in_the_background(
+    terminal: OwnTerminal, line: WaitLine, pressed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys are the shell's then, and so is the terminal's mode; the line is shown all the same."""
+    terminal.sit_down()
+    line(STAGE)
+    monkeypatch.setattr("os.tcgetpgrp", lambda descriptor: os.getpgrp() + 1)
+    terminal.press(b"r")
+
+    line(STAGE)
+    line(None)
+
+    assert pressed == []
+    assert not terminal.is_echoing()  # it was the shell's to set
+
+
+def test_on_windows(terminal: OwnTerminal, line: WaitLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No keys are read there and none are offered; the line is erased by blanks."""
+    terminal.sit_down()
+    monkeypatch.setattr(sys, "platform", "win32")
+
+    line(STAGE)
+    line(None)
+
+    said = "Waiting for the link in the mail (gives up in 5:00)"
+    assert terminal.shown() == f"\r{said}\r{len(said) * ' '}\r"
+
+
+def test_a_terminal_that_hangs_up(terminal: OwnTerminal, line: WaitLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait goes on without keys, and without an error."""
+    terminal.sit_down()
+    line(STAGE)
+
+    def fail(*arguments: object) -> None:
+        raise termios.error(5, "Input/output error")
+
+    monkeypatch.setattr("termios.tcgetattr", fail)
+    monkeypatch.setattr("termios.tcsetattr", fail)
+
+    line(STAGE)
+    line(None)
+
+
+@pytest.mark.parametrize(
+    ("wait", "width", "line"),
+    [
+        (STAGE, 80, "Waiting for the link in the mail (gives up in 5:00)"),
+        (STAGE, 39, "Waiting for the link in the mail (5:00)"),
+        (STAGE, 30, "the link in the mail (5:00)"),
+        (STAGE, 10, "the link i"),
+        (STAGE, 0, "t"),
+        (Wait(AuthType.MSISDN, None, "stage"), 80, "Waiting for the link in the SMS (1:01:01 so far)"),
+        (Wait(80 * "\u8a3c", 61.0, "stage"), 80, "Waiting for the page to be done (gives up in 1:01)"),
+        (Wait(None, 23.2, "rate_limit"), 80, "The server asks to wait (next try in 0:24)"),
+        (Wait(None, -0.1, "retry"), 80, "The server does not answer (next try in 0:00)"),
+        (Wait(None, 4.0, "retry"), 39, "The server does not answer (0:04)"),
+    ],
+)
+def test_in_words(wait: Wait, width: int, line: str) -> None:
+    """What is awaited comes first, then how long it lasts, in as many words as there is room for."""
+    assert describe(wait, 3661.9, width) == line
