@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from interactive_auth import Homeserver, InteractiveAuth, MatrixError, ServerProtocolError, Stage, console, handlers
+from interactive_auth import (
+    AuthCancelledError,
+    Homeserver,
+    InteractiveAuth,
+    MatrixError,
+    ServerProtocolError,
+    Stage,
+    console,
+    handlers,
+)
 
 EMAIL = "m.login.email.identity"
 PHONE = "m.login.msisdn"
@@ -170,3 +179,35 @@ def test_console_without_a_standard_input(homeserver: Homeserver, monkeypatch: p
 
     with pytest.raises(RuntimeError, match=r"no standard input to ask a person by \(Password \(hidden\)\)"):
         console.handlers(homeserver, user="alice")["m.login.password"](Stage("m.login.password"))
+
+
+@pytest.mark.parametrize("country", ["United Kingdom", "y", "44", "\ud800"])
+def test_country_that_is_none(homeserver: Homeserver, country: str) -> None:
+    """A person's mistake is no ValueError: it is asked for again, and three times in a row end the attempt in words."""
+    asked: list[str] = []
+
+    def do_request(auth: dict[str, Any] | None) -> None:
+        raise challenge(PHONE)
+
+    def ask_number() -> tuple[str, str]:
+        asked.append(country)
+        return country, "07700900001"
+
+    stages = {PHONE: handlers.msisdn(lambda: "1", homeserver, ask_number=ask_number)}
+
+    with pytest.raises(AuthCancelledError, match=r"no usable address was given for m\.login\.msisdn, 3 times"):
+        InteractiveAuth(do_request, stages, request_msisdn_token=lambda *_: {"sid": "1"}).attempt_auth()
+    assert asked == 3 * [country]
+
+
+def test_country_that_is_none_at_the_console(homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person who answers everything with y is told what a country is, and not asked for ever."""
+    monkeypatch.setattr("builtins.input", lambda prompt: "y")
+
+    def do_request(auth: dict[str, Any] | None) -> None:
+        raise challenge(PHONE)
+
+    with pytest.raises(AuthCancelledError, match="nothing usable was entered at 'Country, two letters', 10 times"):
+        InteractiveAuth(
+            do_request, console.handlers(homeserver), request_msisdn_token=lambda *_: {"sid": "1"}
+        ).attempt_auth()
