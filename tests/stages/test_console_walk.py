@@ -42,7 +42,7 @@ class Walk:
         """Wait for a text, and keep the screen; what differs from run to run is masked."""
         self._terminal.wait_for(text)
         rows = "".join(line.ljust(self._columns) for line in self._terminal.screen)
-        for changing in (r"(?<=127\.0\.0\.1:)\d+", r"(?<=session=)[-\w]+", r"(?<=[( ])\d:\d\d(?=\))"):
+        for changing in (r"(?<=127\.0\.0\.1:)\d+", r"(?<=sion=)[-\w]+", r"(?<=[( ])\d:\d\d(?=\))"):
             rows = re.sub(changing, lambda found: re.sub("[-\\w]", "x", found[0]), rows)
         lines = [rows[start : start + self._columns].rstrip() for start in range(0, len(rows), self._columns)]
         self.seen.append("\n".join(lines))
