@@ -38,8 +38,9 @@ class Walk:
         self._columns = columns
         self.seen: list[str] = []
 
-    def sees(self, text: str) -> None:
-        """Wait for a text, and keep the screen; what differs from run to run is masked."""
+    def sees(self, text: str, after: str = "") -> None:
+        """Wait for a text, after another one, and keep the screen; what differs from run to run is masked."""
+        self._terminal.wait_for(after)
         self._terminal.wait_for(text)
         rows = "".join(line.ljust(self._columns) for line in self._terminal.screen)
         for changing in (r"(?<=127\.0\.0\.1:)\d+", r"(?<=sion=)[-\w]+", r"(?<=[( ])\d:\d\d(?=\))"):
@@ -83,16 +84,16 @@ def test_walk(columns: int, open_terminal: Callable[..., Terminal], uia_server: 
     person.types("alice@example.com")
     person.sees("in the mail (")
     person.presses("R")
-    person.sees("in the mail (")
+    person.sees("in the mail (", after="Sent again to alice@example.com.")
     person.presses("c")
     person.sees("keeps it): ")
     person.types("alice@example.org")
-    person.sees("in the mail (")
+    person.sees("in the mail (", after="Mail sent to alice@example.org.")
     uia_server.complete(EMAIL)
     person.presses("\n")
-    person.sees("two letters: ")
+    person.sees("Country, two letters: ")
     person.types("United Kingdom")
-    person.sees("two letters: ")
+    person.sees("Country, two letters: ")
     person.types("gb")
     person.sees("Phone number: ")
     person.types("07700 900001")
@@ -102,7 +103,7 @@ def test_walk(columns: int, open_terminal: Callable[..., Terminal], uia_server: 
     person.types("C")
     person.sees("keeps it): ")
     person.types("07700 900002")
-    person.sees("two letters: ")
+    person.sees("Country, two letters: ")
     person.types("GB")
     person.sees("Code in the SMS: ")
     person.types("123456")
