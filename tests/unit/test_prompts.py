@@ -36,7 +36,7 @@ def test_a_notebook_asks_by_itself(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert _prompts.ask_secret("Token") == "alice"
     assert _prompts.ask_yes_no("Go on?") is True
 
-    assert asked == ["[Token (hidden): ]", "[Token (hidden while you type): ]", "Go on? (y/n): "]
+    assert asked == ["[Token (hidden): ]", "[Token (hidden): ]", "Go on? (y/n): "]
     assert capsys.readouterr() == ("Welcome.\n", "")
 
 
