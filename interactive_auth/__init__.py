@@ -5,37 +5,39 @@ Public names only; each is documented where it is defined.
 
 import typing as _typing
 
-from ._engine.auth import InteractiveAuth
-from ._errors import (
-    AuthCancelledError,
-    AuthDeferredError,
-    AuthTimeoutError,
-    DelegatedAuthError,
-    HomeserverConnectionError,
-    InteractiveAuthError,
-    MatrixError,
-    NoAuthFlowFoundError,
-    ServerProtocolError,
-    StageFailedError,
-)
-from ._text import publish as _publish
-from ._types import (
-    AuthType,
-    BusyChanged,
-    DoRequest,
-    Flow,
-    Inputs,
-    InteractiveAuthOptions,
-    RequestEmailToken,
-    RequestMsisdnToken,
-    ResumeState,
-    RetryPolicy,
-    Stage,
-    StartAuthStage,
-    StateChanged,
-    Wait,
-    WaitChanged,
-)
+if _typing.TYPE_CHECKING:
+    from . import bots, browser, console, handlers, testing
+    from ._engine.auth import InteractiveAuth
+    from ._errors import (
+        AuthCancelledError,
+        AuthDeferredError,
+        AuthTimeoutError,
+        DelegatedAuthError,
+        HomeserverConnectionError,
+        InteractiveAuthError,
+        MatrixError,
+        NoAuthFlowFoundError,
+        ServerProtocolError,
+        StageFailedError,
+    )
+    from ._types import (
+        AuthType,
+        BusyChanged,
+        DoRequest,
+        Flow,
+        Inputs,
+        InteractiveAuthOptions,
+        RequestEmailToken,
+        RequestMsisdnToken,
+        ResumeState,
+        RetryPolicy,
+        Stage,
+        StartAuthStage,
+        StateChanged,
+        Wait,
+        WaitChanged,
+    )
+    from .homeserver import Homeserver, UIARequest, raise_for_matrix_error
 
 __all__ = [
     "AuthCancelledError",
@@ -76,25 +78,23 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_publish(globals())
+if not _typing.TYPE_CHECKING:  # which would have type checkers believe in every name
+    _ROOMS = ("bots", "browser", "console", "handlers", "homeserver", "testing")
+    #: Where the other names are made; a room imports those before it.
+    _MADE_IN = ("_errors", "_types", "_engine.auth", "homeserver")
 
-if _typing.TYPE_CHECKING:
-    from . import bots, browser, console, handlers, testing
-    from .homeserver import Homeserver, UIARequest, raise_for_matrix_error
+    def __getattr__(name):
+        # PEP 562: every pytest imports the package for its plugin, and few programs enter every room.
+        from importlib import import_module
 
-#: What is imported when it is first asked for (PEP 562): rooms that not every program enters, and what is made in them.
-_ROOMS = ("bots", "browser", "console", "handlers", "homeserver", "testing")
-_MADE_IN_HOMESERVER = ("Homeserver", "UIARequest", "raise_for_matrix_error")
-
-
-def __getattr__(name: str) -> _typing.Any:
-    from importlib import import_module
-
-    if name in _ROOMS:
-        return import_module(f".{name}", __name__)
-    if name in _MADE_IN_HOMESERVER:
-        return globals().setdefault(name, getattr(import_module(".homeserver", __name__), name))
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name in _ROOMS:
+            return import_module(f".{name}", __name__)
+        if name in __all__:
+            for room in _MADE_IN:
+                made = vars(import_module(f".{room}", __name__))
+                if name in made:
+                    return globals().setdefault(name, made[name])
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

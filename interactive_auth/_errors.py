@@ -31,7 +31,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from ._text import plain, printable, web_url
+from ._text import plain, printable, publish, web_url
 
 _E = TypeVar("_E", bound="InteractiveAuthError")
 
@@ -369,3 +369,6 @@ def _seconds(value: object, unit: float = 1.0) -> float | None:
     except OverflowError:  # a JSON integer of hundreds of digits
         return None
     return seconds if 0 <= seconds < math.inf else None
+
+
+publish(globals())

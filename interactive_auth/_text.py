@@ -6,6 +6,7 @@ What must not be here: errors, and anything that knows a request.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
@@ -85,12 +86,14 @@ def shown(address: str) -> str:
 
 
 def publish(namespace: dict[str, Any]) -> None:
-    """Have what a public module offers say that module, in tracebacks and pickles, and not the room it is made in.
+    """Let what is public say where it is imported from, in tracebacks and pickles, instead of the room it is made in.
 
     Args:
-        namespace: the module's ``globals()``, with its ``__all__``.
+        namespace: the module's ``globals()``. Without an ``__all__`` the module is private, and the package lists what
+            is public in it.
     """
-    for name in namespace["__all__"]:
+    door = namespace if "__all__" in namespace else vars(sys.modules["interactive_auth"])
+    for name in door["__all__"]:
         offered = namespace.get(name)
         if getattr(offered, "__module__", "").startswith("interactive_auth."):
-            offered.__module__ = namespace["__name__"]
+            offered.__module__ = door["__name__"]

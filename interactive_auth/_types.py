@@ -12,6 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar, cast
 
 from ._errors import MatrixError
+from ._text import publish
 
 if TYPE_CHECKING:
     from ._engine.auth import InteractiveAuth
@@ -267,3 +268,6 @@ class InteractiveAuthOptions(TypedDict, total=False):
     poll_interval: float
     poll_timeout: float | None
     retry: RetryPolicy | None
+
+
+publish(globals())

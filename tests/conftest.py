@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 pytest.register_assert_rewrite("support")
 #: The library's own plugin. As an installed one it would be imported before coverage is measured; setup.cfg sees to it.
 pytest_plugins = [
-    "pytest_interactive_auth",
+    "interactive_auth._pytest",
     *(f"support.{name}" for name in ("dendrite", "homeservers", "machine", "networks", "programs", "threads")),
 ]
 

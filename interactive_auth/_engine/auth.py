@@ -18,6 +18,7 @@ from .._checks import (
     check_text,
     type_error,
 )
+from .._text import publish
 from .._tracebacks import forget_frames, without_frames
 from .._types import (
     AuthType,
@@ -368,3 +369,6 @@ def _check_interval(value: object) -> float:
 
 def _check_timeout(value: object) -> float | None:
     return None if value is None else check_seconds("poll_timeout", value)
+
+
+publish(globals())

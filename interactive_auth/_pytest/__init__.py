@@ -1,4 +1,4 @@
-"""The pytest plugin, installed as ``pytest_interactive_auth``: a fixture, and nothing that takes time to import.
+"""The pytest plugin: a fixture, and nothing that takes time to import, since every pytest does where this is installed.
 
 What must not be here: anything but fixtures. ``testing`` is imported when the fixture is first used.
 

@@ -6,6 +6,8 @@ import configparser
 import importlib
 import inspect
 import pkgutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -60,15 +62,33 @@ def test_names_exist(module: ModuleType) -> None:
 
 def test_names_are_complete() -> None:
     """Every public name of the package is listed; modules of its own need not be."""
+    listed = {name for name in interactive_auth.__all__ if not inspect.ismodule(getattr(interactive_auth, name))}
     public = {
         name
         for name, value in vars(interactive_auth).items()
         if not name.startswith("_") and not inspect.ismodule(value)
     }
 
-    assert public == {
-        name for name in interactive_auth.__all__ if not inspect.ismodule(getattr(interactive_auth, name))
-    }
+    assert public == listed
+
+
+@pytest.mark.parametrize("name", interactive_auth.__all__)
+def test_names_are_the_first_of_a_program(name: str) -> None:
+    """Each name can be the first that a program asks the package for, and says that it is the package's own."""
+    code = f"from interactive_auth import {name} as it; print(getattr(it, '__module__', 'interactive_auth'))"
+
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+
+    assert said.stdout.strip() in ("interactive_auth", "interactive_auth.homeserver"), said.stdout
+
+
+def test_the_package_alone_imports_nothing() -> None:
+    """The package is imported by every pytest where it is installed: nothing that costs anything comes with it."""
+    code = "import sys, typing; before = {*sys.modules}; import interactive_auth; print(*{*sys.modules} - before)"
+
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+
+    assert said.stdout.split() == ["interactive_auth"]
 
 
 def test_every_error_is_public() -> None:
