@@ -70,6 +70,7 @@ def test_the_fixture_says_what_it_is(project: Path) -> None:
     assert "Run a homeserver that follows a script" in said
 
 
+@pytest.mark.skipif(sys.flags.optimize > 1, reason="python -OO drops the docstrings")
 def test_the_modules_own_example(tmp_path: Path) -> None:
     """The test in the module's docstring passes as it stands there."""
     block = re.search(r"::\n\n((?:    .*\n|\n)+)", testing.__doc__ or "")

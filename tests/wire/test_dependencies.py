@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -120,6 +121,7 @@ def test_the_way_of_the_own_session(server: WireServer) -> None:
         assert (pool.num_connections, pool.num_requests) == (1, 1)
 
 
+@pytest.mark.skipif(sys.flags.optimize > 1, reason="python -OO drops the docstrings")
 @pytest.mark.parametrize("name", ["get_connection_with_tls_context", "cert_verify", "request_url", "build_response"])
 def test_what_the_adapter_replaces(name: str) -> None:
     """It replaces what requests documents for subclasses."""
