@@ -49,7 +49,7 @@ def run_pytest(folder: Path, *options: str) -> str:
 
 
 def test_the_fixture_is_there(project: Path) -> None:
-    """Where the library is installed, a test has the fixture without importing anything, and other tests pay nothing."""
+    """Where the library is installed, a test has the fixture without an import, and others pay nothing."""
     said = run_pytest(project, "-p", "no:requests_mock")  # which imports requests by itself
 
     assert "2 passed" in said
