@@ -74,7 +74,7 @@ def test_names_are_complete() -> None:
 
 @pytest.mark.parametrize("name", ["MatrixError", "Stage", "InteractiveAuth", "Homeserver", "testing"])
 def test_names_are_the_first_of_a_program(name: str) -> None:
-    """A name of each room can be the first that a program asks the package for, and says that it is the package's own."""
+    """A name of each room can be the first that a program asks for, and says that it is the package's own."""
     code = f"from interactive_auth import {name} as it; print(getattr(it, '__module__', 'interactive_auth'))"
 
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
