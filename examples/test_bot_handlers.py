@@ -1,7 +1,6 @@
 """A bot that asks its owner for the password, and the tests of its handlers, on a homeserver that follows a script.
 
 pip install pytest && python -m pytest test_bot_handlers.py
-python -m pytest -c /dev/null test_bot_handlers.py      in a clone, whose own settings turn the fixture off
 
 The fixture uia_server comes with the library; there is nothing to configure, and no other server is needed.
 """

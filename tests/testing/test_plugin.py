@@ -89,3 +89,11 @@ def test_the_example(tmp_path: Path) -> None:
     said = run_pytest(tmp_path)
 
     assert f"{len(testing.homeservers) + 2} passed" in said, said
+
+
+@pytest.mark.parametrize("folder", [EXAMPLE.parent, EXAMPLE.parents[1]])
+def test_the_example_in_a_clone(folder: Path) -> None:
+    """It passes where it lies, too: the settings of the library's own tests are not for it."""
+    said = run_pytest(folder, str(EXAMPLE.relative_to(folder)))
+
+    assert f"{len(testing.homeservers) + 2} passed" in said, said
