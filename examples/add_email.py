@@ -1,7 +1,7 @@
 """Add an email address to an account: first the address is validated by a mailed link, then the password asked for.
 
-python add_email.py                                          on a Synapse started for this, as its user alice
-python add_email.py --homeserver https://matrix.example.org  on any other homeserver, as yourself
+python add_email.py                           on a Synapse started for this, as its user alice
+python add_email.py --homeserver example.org  on any other homeserver, as yourself
 """
 
 from __future__ import annotations
@@ -54,11 +54,12 @@ def on_throwaway_synapse(options: argparse.Namespace) -> str:
 def on_homeserver(options: argparse.Namespace) -> str:
     """Add an address to the person's account."""
     with logged_in(options.homeserver) as (homeserver, user_id):
+        address = ask("Email address: ")
 
         def wait() -> None:
-            ask("Open the link in the mail, then press Enter: ", default="done")
+            ask(f"Open the link in the mail to {address}, then press Enter: ", default="done")
 
-        add_email(homeserver, ask("Email address: "), wait, console.handlers(homeserver, user=user_id))
+        add_email(homeserver, address, wait, console.handlers(homeserver, user=user_id))
         return f"On the account of {user_id}: {addresses(homeserver)}"
 
 

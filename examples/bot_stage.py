@@ -10,7 +10,6 @@ import asyncio
 import json
 import secrets
 import signal
-import sys
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -19,16 +18,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from _common import STOPS, say
+from _common import API, NotDoneError, arguments, heeded, run, say, throwaway
 from cross_signing import cross_signing_keys
-from throwaway_synapse import Synapse, SynapseError, throwaway_synapse
-
-from interactive_auth import InteractiveAuthError
+from throwaway_synapse import Synapse
 
 #: Takes the homeserver's address, the owner's user id, and the file with the bot's secrets.
 RunBot = Callable[[str, str, Path], Coroutine[Any, Any, None]]
-
-API = "/_matrix/client/v3"
 
 
 def read_secret(file: Path, name: str) -> str:
@@ -69,11 +64,6 @@ async def until_stopped(work: Awaitable[None]) -> None:
     finally:
         for stop, handler in before.items():
             signal.signal(stop, handler)
-
-
-def heeded() -> list[signal.Signals]:
-    """Return what ends the program: without what it was told to ignore, as nohup does."""
-    return [stop for stop in STOPS if signal.getsignal(stop) != signal.SIG_IGN]
 
 
 class Person:
@@ -145,7 +135,7 @@ def add_bot(synapse: Synapse, username: str, file: Path) -> dict[str, Any]:
     return account
 
 
-async def on_throwaway_synapse(run_bot: RunBot, synapse: Synapse, file: Path) -> None:
+async def among_played(run_bot: RunBot, synapse: Synapse, file: Path) -> None:
     """Run the bot among accounts made for this."""
     add_bot(synapse, "bot", file)
     owner = Person(synapse, "owner")
@@ -156,36 +146,35 @@ async def on_throwaway_synapse(run_bot: RunBot, synapse: Synapse, file: Path) ->
         over.set()
 
 
-def main(run_bot: RunBot, *errors: type[Exception]) -> str | None:
+def main(doc: str | None, run_bot: RunBot, *errors: type[Exception]) -> None:
     """Run a bot as a program.
 
     Args:
+        doc: the docstring that it begins with.
         run_bot: the bot.
         errors: what its client library raises, to be told in one line.
-
-    Returns:
-        The reason why nothing came of it, None if all is well.
     """
-    program = Path(sys.argv[0]).name
-    expected: tuple[type[Exception], ...] = (InteractiveAuthError, SynapseError, OSError, ValueError, *errors)
-    parser = argparse.ArgumentParser(description="Log out a bot's other devices, and set up cross-signing for it.")
-    parser.add_argument("--homeserver", metavar="URL", help="the bot's; a Synapse is started if not given")
+
+    def finish(work: Coroutine[Any, Any, None]) -> str:
+        try:
+            asyncio.run(until_stopped(work))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+        except errors as error:
+            raise NotDoneError(str(error) or type(error).__name__) from None
+        return "The bot's other devices are logged out, and its cross-signing is set up"
+
+    def on_throwaway_synapse(options: argparse.Namespace) -> str:
+        with throwaway() as (synapse, _), tempfile.TemporaryDirectory() as folder:
+            return finish(among_played(run_bot, synapse, Path(folder) / "bot.json"))
+
+    def on_homeserver(options: argparse.Namespace) -> str:
+        if not (options.owner and options.file):
+            parser.error("with --homeserver, --owner and the file are needed")
+        say(f"The bot asks {options.owner} in a chat, and ends when it has done its work")
+        return finish(run_bot(options.homeserver, options.owner, options.file))
+
+    parser = arguments(doc)
     parser.add_argument("--owner", metavar="USER_ID", help="who has to approve")
     parser.add_argument("file", nargs="?", type=Path, help="the bot's access token and password, in JSON")
-    options = parser.parse_args()
-    if options.homeserver and not (options.owner and options.file):
-        parser.error("with --homeserver, --owner and the file are needed")
-    for stop in heeded():
-        signal.signal(stop, signal.default_int_handler)
-    try:
-        if options.homeserver:
-            asyncio.run(until_stopped(run_bot(options.homeserver.rstrip("/"), options.owner, options.file)))
-        else:
-            with throwaway_synapse() as synapse, tempfile.TemporaryDirectory() as folder:
-                asyncio.run(until_stopped(on_throwaway_synapse(run_bot, synapse, Path(folder) / "bot.json")))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        print(f"{program}: interrupted", file=sys.stderr)
-        sys.exit(130)
-    except expected as error:
-        return f"{program}: {error}"
-    return None
+    run(parser, on_throwaway_synapse, on_homeserver)

@@ -1,7 +1,7 @@
 """Change the password of an account, and log out all its other devices.
 
-python change_password.py                                          on a Synapse started for this, as its user alice
-python change_password.py --homeserver https://matrix.example.org  on any other homeserver, as yourself
+python change_password.py                           on a Synapse started for this, as its user alice
+python change_password.py --homeserver example.org  on any other homeserver, as yourself
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Deactivate an account for good, and have its messages hidden from those who join later.
 
-python deactivate.py                                          on a Synapse started for this, its user alice
-python deactivate.py --homeserver https://matrix.example.org  on any other homeserver, your own account
+python deactivate.py                           on a Synapse started for this, its user alice
+python deactivate.py --homeserver example.org  on any other homeserver, your own account
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ def on_throwaway_synapse(options: argparse.Namespace) -> str:
         say(f"The password {'still works' if synapse.can_log_in('alice', password) else 'does not work any more'}")
         found = synapse.admin("GET", f"/_synapse/admin/v2/users/{account['user_id']}")
         say(f"For Synapse the account is {'deactivated' if found['deactivated'] else 'in use'}")
-    return f"{account['user_id']} is no more"
+    return f"{account['user_id']} is deactivated"
 
 
 def on_homeserver(options: argparse.Namespace) -> str:
     """Deactivate the person's account, if that is really meant."""
     with logged_in(options.homeserver) as (homeserver, user_id):
-        say("Nobody can undo this, and nobody will ever have this user id again.")
+        say("This cannot be undone, and nobody can ever register this user id again.")
         if ask(f"Type {user_id} to deactivate it: ") != user_id:
             raise NotDoneError(f"{user_id} was left as it is")
         deactivate(homeserver, console.handlers(homeserver, user=user_id))
-    return f"{user_id} is no more"
+    return f"{user_id} is deactivated"
 
 
 if __name__ == "__main__":

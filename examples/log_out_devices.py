@@ -1,7 +1,7 @@
 """Log out all devices of an account but the one that this program uses.
 
-python log_out_devices.py                                          on a Synapse started for this, as its user alice
-python log_out_devices.py --homeserver https://matrix.example.org  on any other homeserver, as yourself
+python log_out_devices.py                           on a Synapse started for this, as its user alice
+python log_out_devices.py --homeserver example.org  on any other homeserver, as yourself
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from interactive_auth import Homeserver, StartAuthStage, console, handlers
 
 def other_devices(homeserver: Homeserver) -> list[str]:
     """Show the account's devices, and return the ids of all but this one."""
-    this = call(homeserver, "GET", "account/whoami")["device_id"]
+    this = homeserver.whoami().get("device_id")
     devices = call(homeserver, "GET", "devices")["devices"]
     for device in devices:
         mark = " (this one)" if device["device_id"] == this else ""
@@ -50,8 +50,8 @@ def on_homeserver(options: argparse.Namespace) -> str:
     with logged_in(options.homeserver) as (homeserver, user_id):
         others = other_devices(homeserver)
         if not others:
-            return "There is no other device"
-        if not agrees(f"Log out all but this one, {len(others)} in number?"):
+            return "There are no other devices"
+        if not agrees(f"Log out all devices but this one ({len(others)} of {len(others) + 1})?"):
             raise NotDoneError("no device was logged out")
         log_out(homeserver, others, console.handlers(homeserver, user=user_id))
     return f"Devices logged out: {len(others)}"

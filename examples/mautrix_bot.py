@@ -1,7 +1,7 @@
 """A bot on mautrix that logs out its other devices and sets up cross-signing, when its owner approves in a chat.
 
-python mautrix_bot.py                                   on a Synapse started for this, where the owner is played, too
-python mautrix_bot.py --homeserver https://matrix.example.org --owner @me:example.org bot.json     on any other one
+python mautrix_bot.py                                                            on a Synapse started for this
+python mautrix_bot.py --homeserver example.org --owner @me:example.org bot.json  on any other homeserver, asking you
 
 bot.json is the bot's own {"access_token": "...", "password": "..."}. The owner says !approve, and the bot submits its
 password, which it reads anew each time, so that a wrong one can be mended there. Nobody types it into the chat, where
@@ -11,7 +11,6 @@ each server and device of the room would keep it. The private cross-signing keys
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -118,4 +117,4 @@ async def run_bot(base_url: str, owner: str, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(run_bot, ClientError, MatrixError))
+    main(__doc__, run_bot, ClientError, MatrixError)

@@ -1,7 +1,7 @@
 """A bot on matrix-nio that logs out its other devices and sets up cross-signing, when its owner approves in a chat.
 
-python nio_bot.py                                       on a Synapse started for this, where the owner is played, too
-python nio_bot.py --homeserver https://matrix.example.org --owner @me:example.org bot.json     on any other homeserver
+python nio_bot.py                                                            on a Synapse started for this
+python nio_bot.py --homeserver example.org --owner @me:example.org bot.json  on any other homeserver, asking you
 
 bot.json is the bot's own {"access_token": "...", "password": "..."}. The owner says !approve, and the bot submits its
 password, which it reads anew each time, so that a wrong one can be mended there. Nobody types it into the chat, where
@@ -11,11 +11,9 @@ each server and device of the room would keep it. The private cross-signing keys
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import nio  # type: ignore[import-untyped]  # it has no types
 from _common import say
 from aiohttp import ClientError, ClientResponse
 from bot_stage import main, read_secret, until_first
@@ -23,9 +21,14 @@ from cross_signing import cross_signing_keys
 
 from interactive_auth import InteractiveAuth, InteractiveAuthError, MatrixError, Stage, bots
 
+if TYPE_CHECKING:
+    import nio  # type: ignore[import-untyped]  # it has no types
+
 
 def good(response: nio.Response) -> Any:
     """Raise the errors that nio returns."""
+    import nio
+
     if isinstance(response, nio.ErrorResponse):
         http = cast("ClientResponse", response.transport_response)
         raise MatrixError(http.status, {"errcode": response.status_code, "error": response.message})
@@ -43,8 +46,7 @@ class Bot:
     async def work(self) -> None:
         """Do what has to be done, one thing after the other."""
         me = good(await self.client.whoami())
-        private = nio.RoomPreset.private_chat
-        room = await self.client.room_create(is_direct=True, preset=private, invite=[self.owner])
+        room = await self.client.room_create(is_direct=True, invite=[self.owner])
         self.room_id = good(room).room_id
         stale = [device.id for device in good(await self.client.devices()).devices if device.id != me.device_id]
         if stale:
@@ -105,6 +107,8 @@ class Bot:
 
 async def run_bot(base_url: str, owner: str, file: Path) -> None:
     """Run the bot until its work is done."""
+    import nio  # here, because it takes seconds, and the program has said by now what goes on
+
     client = nio.AsyncClient(base_url)
     client.access_token = read_secret(file, "access_token")
     bot = Bot(client, owner, file)
@@ -116,4 +120,4 @@ async def run_bot(base_url: str, owner: str, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(run_bot, ClientError))
+    main(__doc__, run_bot, ClientError)

@@ -1,7 +1,7 @@
-"""Register an account on a Matrix homeserver, and show each stage of the authentication as it happens.
+"""Register an account on a Matrix homeserver, and show each stage of the authentication.
 
-python register.py                                          on a Synapse started for this, which is gone afterwards
-python register.py --homeserver https://matrix.example.org  on any other homeserver; you answer for yourself
+python register.py                           on a Synapse started for this, which is gone afterwards
+python register.py --homeserver example.org  on any other homeserver, which asks you for what it wants
 """
 
 from __future__ import annotations
@@ -9,73 +9,49 @@ from __future__ import annotations
 import argparse
 import secrets
 from collections.abc import Mapping
-from typing import Any
 
-from _common import agrees, arguments, ask, call, run, say
+from _common import accept, announced, arguments, ask, check_offered, run, say
 from throwaway_synapse import TERMS, TOKEN, throwaway_synapse
 
-from interactive_auth import Homeserver, Inputs, InteractiveAuth, Stage, handlers
-from interactive_auth.homeserver import RegisterResponse
+from interactive_auth import Homeserver, Inputs, StartAuthStage, console, handlers
 
 
-def sign_up(base_url: str, username: str, password: str, token: handlers.Secret, email: str | None, ok: bool) -> str:
-    """Register an account, make sure that it works, and return its user id; if ``ok``, any terms are accepted."""
-    with Homeserver(base_url) as homeserver:
-        request = homeserver.register(username, password, initial_device_display_name="register.py")
-
-        def do_request(auth: dict[str, Any] | None) -> RegisterResponse:
-            if auth and auth.get("type") == "m.login.dummy":  # the one stage that no callback is asked for
-                say("Stage m.login.dummy")
-            return request(auth)
-
-        def accept(policies: list[handlers.Policy]) -> bool:
-            for policy in policies:
-                say(f"  {policy.name}: {policy.url}")
-            return ok or agrees("Do you accept this?")
-
-        answers = {
-            "m.login.registration_token": handlers.registration_token(token),
-            "m.login.terms": handlers.terms(accept),
-        }
-
-        def start_auth_stage(stage: Stage) -> Mapping[str, Any] | None:
-            say(f"Stage {stage.type}")
-            if stage.error is not None:
-                say(f"  The homeserver refused the last answer: {stage.error}")
-            if stage.type in answers:
-                return answers[stage.type](stage)
-            if stage.type == "m.login.email.identity":
-                say(f"  Open the link in the mail to {email}.")
-            elif stage.session is not None:
-                say("  Open this page in a browser, and do what it says:")
-                say(homeserver.fallback_url(stage.type, stage.session))
-            return None  # it is done elsewhere: wait, and ask the homeserver every two seconds
-
-        inputs: Inputs = {"email_address": email or ""}
-        mail = request.request_email_token
-        account = InteractiveAuth(do_request, start_auth_stage, inputs=inputs, request_email_token=mail).attempt_auth()
-        homeserver.access_token = account.get("access_token")
-        say(f"The new access token is that of {call(homeserver, 'GET', 'account/whoami').get('user_id')}")
-        return account["user_id"]
+def register(
+    homeserver: Homeserver, username: str, password: str, stages: Mapping[str, StartAuthStage], email: str | None
+) -> str:
+    """Register an account, and return whom its access token belongs to."""
+    request = homeserver.register(username, password, initial_device_display_name="register.py")
+    inputs: Inputs = {"email_address": email or ""}  # an empty one is none
+    account = request.authenticate(stages, inputs=inputs)
+    homeserver.access_token = account.get("access_token")
+    return homeserver.whoami()["user_id"]
 
 
 def on_throwaway_synapse(options: argparse.Namespace) -> str:
     """Register on a Synapse that wants a registration token, which is made here, and the terms to be accepted."""
-    say("Starting Synapse")
-    with throwaway_synapse(TOKEN, TERMS, port=options.port) as synapse:
+    say("Starting a homeserver for this: Synapse, on this machine. It takes a few seconds.")
+    with throwaway_synapse(TOKEN, TERMS, port=options.port) as synapse, Homeserver(synapse.base_url) as homeserver:
         token = secrets.token_hex(8)
         synapse.add_registration_token(token, uses_allowed=1)
-        say(f"Synapse listens at {synapse.base_url}, and lets those in who have the token {token}")
+        say(f"Synapse listens at {synapse.base_url}; it wants the token {token}, and its terms accepted")
+        stages = {
+            "m.login.registration_token": handlers.registration_token(options.token or token),
+            "m.login.terms": handlers.terms(accept),
+        }
         username, password = options.username or "alice", secrets.token_urlsafe()
-        return sign_up(synapse.base_url, username, password, options.token or token, options.email, ok=True)
+        return f"{register(homeserver, username, password, announced(stages), options.email)} is registered"
 
 
 def on_homeserver(options: argparse.Namespace) -> str:
     """Register on a homeserver of the person's choice, who is asked for whatever it wants."""
-    username = options.username or ask("User name: ")
-    password = ask("Password: ", secret=True)
-    token = options.token or (lambda: ask("Registration token: ", secret=True))
-    return sign_up(options.homeserver, username, password, token, options.email, ok=False)
+    with Homeserver(options.homeserver) as homeserver:
+        check_offered(homeserver, "register")
+        username = options.username or ask("User name: ")
+        password = ask("Password: ", secret=True)
+        stages = console.handlers(homeserver)
+        if options.token:
+            stages |= {"m.login.registration_token": handlers.registration_token(options.token)}
+        return f"{register(homeserver, username, password, stages, options.email)} is registered"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Register a hundred accounts, eight at a time; after a crash, run it again, and it goes on where it was.
+"""Register many accounts, some at a time; whatever stops it, run it again, and it goes on where it was.
 
-python register_fleet.py                                          on a Synapse started for this
-python register_fleet.py --homeserver https://matrix.example.org  on any other homeserver; it asks you for the token
+python register_fleet.py                           on a Synapse started for this
+python register_fleet.py --homeserver example.org  on any other homeserver; it asks you for the token
 
 Each account has a file in the folder, which only you may read: its password, and in the end its access token.
 """
@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from _common import NotDoneError, Show, agrees, arguments, ask, in_threads, run, save, say, throwaway
+from _common import NotDoneError, Show, agrees, arguments, ask, check_offered, in_threads, run, save, say, throwaway
 from throwaway_synapse import TOKEN
 
-from interactive_auth import Homeserver, InteractiveAuth, MatrixError, ResumeState, RetryPolicy, Wait, handlers
+from interactive_auth import Homeserver, InteractiveAuth, MatrixError, ResumeState, RetryPolicy, handlers
 
 #: Homeservers slow down whoever registers many accounts, and say for how long.
 PATIENT = RetryPolicy(retries=5, max_wait=3600.0)
@@ -42,14 +42,10 @@ def register(homeserver: Homeserver, file: Path, token: str, running: list[Inter
         # Before each request: a session that is lost holds one use of the token until it expires.
         save(file, {**account, "auth": state})
 
-    def tell(wait: Wait | None) -> None:
-        seconds = wait and wait.seconds_left
-        show("" if seconds is None else f"{file.stem} has to wait {seconds:.0f} s")
-
     # A device that logs in again takes the place of itself, so that each account has one whatever happens.
     body: dict[str, Any] = {"password": account["password"], "device_id": "FLEET"}
     request = homeserver.register(file.stem, **body)
-    auth = InteractiveAuth(request, answers, retry=PATIENT, state_changed=keep, wait_changed=tell, **state)
+    auth = InteractiveAuth(request, answers, retry=PATIENT, state_changed=keep, wait_changed=show, **state)
     running.append(auth)
     try:
         made: Mapping[str, Any] = auth.attempt_auth()
@@ -58,8 +54,9 @@ def register(homeserver: Homeserver, file: Path, token: str, running: list[Inter
             raise
         # Ours, if the password is: the answer was lost. /login has no stages, but the loop waits and retries anyway.
         body |= {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": file.stem}}
+        login = homeserver.uia_request("POST", "/_matrix/client/v3/login", body)
         try:
-            made = homeserver.uia_request("POST", "/_matrix/client/v3/login", body).authenticate({}, retry=PATIENT)
+            made = login.authenticate({}, retry=PATIENT, wait_changed=show)
         except MatrixError as refusal:
             raise error if refusal.errcode == "M_FORBIDDEN" else refusal from None
     save(file, {**account, **made})
@@ -70,13 +67,19 @@ def register_all(base_url: str, token: str, options: argparse.Namespace, folder:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = [folder / f"{folder.name}{number:03}.json" for number in range(1, options.accounts + 1)]
     running: list[InteractiveAuth[Any]] = []
+    say(f"Registering {len(files)} accounts, {options.threads} at a time; each has a file in {folder}")
     with Homeserver(base_url) as homeserver:
-        in_threads(lambda file, show: register(homeserver, file, token, running, show), files, options.threads, running)
+
+        def work(file: Path, show: Show) -> None:
+            register(homeserver, file, token, running, show)
+
+        in_threads(work, files, options.threads, running, options.rerun)
     return f"{len(files)} accounts are registered"
 
 
 def on_throwaway_synapse(options: argparse.Namespace) -> str:
     """Register them with a token that is good for that many."""
+    options.rerun = "another run begins anew, on another homeserver"
     with throwaway(TOKEN) as (synapse, _), tempfile.TemporaryDirectory() as folder:
         synapse.add_registration_token("please-let-us-in", uses_allowed=options.accounts)
         done = register_all(synapse.base_url, "please-let-us-in", options, Path(folder, "fleet"))
@@ -87,7 +90,10 @@ def on_throwaway_synapse(options: argparse.Namespace) -> str:
 
 def on_homeserver(options: argparse.Namespace) -> str:
     """Register them where the person likes."""
-    token = ask("Registration token, or anything if there is none: ", secret=True)
+    options.rerun = f"run it again to go on; what is done is in {options.folder}"
+    with Homeserver(options.homeserver) as homeserver:
+        check_offered(homeserver, "register")
+    token = ask("Registration token (anything, if none is wanted): ", secret=True)
     if not agrees("Do you accept the homeserver's terms of service, if it has any, for all accounts?"):
         raise NotDoneError("nothing was registered")
     return register_all(options.homeserver, token, options, options.folder)

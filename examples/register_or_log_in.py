@@ -1,7 +1,7 @@
 """Register an account, or log in to it if the name is mine already, and go on when the access token has expired.
 
-python register_or_log_in.py                                          on a Synapse started for this, as alice, twice
-python register_or_log_in.py --homeserver https://matrix.example.org  on any other homeserver, as yourself
+python register_or_log_in.py                           on a Synapse started for this, as alice, twice
+python register_or_log_in.py --homeserver example.org  on any other homeserver, as yourself
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import secrets
 from collections.abc import Mapping
 
-from _common import arguments, ask, run, say, throwaway
+from _common import arguments, ask, check_offered, run, say, throwaway
 from throwaway_synapse import OPEN
 
 from interactive_auth import Homeserver, MatrixError, StartAuthStage, console
@@ -65,17 +65,18 @@ def on_throwaway_synapse(options: argparse.Namespace) -> str:
                 user_id = who_am_i(homeserver, refresh_token)
             say(f"The {time} time: {user_id}, on {homeserver.whoami().get('device_id')}")
         homeserver.logout()
-    return user_id
+    return f"{user_id} has registered, has logged in, and has logged out again"
 
 
 def on_homeserver(options: argparse.Namespace) -> str:
     """Be who the person wants to be, who goes through the stages of a registration if there is one."""
-    name, password = ask("User name: "), ask("Password: ", secret=True)
     with Homeserver(options.homeserver) as homeserver:
+        check_offered(homeserver, "register")
+        name, password = ask("User name: "), ask("Password: ", secret=True)
         refresh_token = register_or_log_in(homeserver, name, password, console.handlers(homeserver))
         user_id = who_am_i(homeserver, refresh_token)
         homeserver.logout()
-    return user_id
+    return f"{user_id} was logged in, and is logged out again"
 
 
 if __name__ == "__main__":

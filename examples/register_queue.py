@@ -1,8 +1,7 @@
 """Register many accounts by workers on a queue, Dramatiq with Redis; whatever is killed, the others go on.
 
-python register_queue.py                                          on a Synapse started for this
-python register_queue.py --homeserver https://matrix.example.org --sign-ups FILE
-                                                                  on any other homeserver; it asks you for the token
+python register_queue.py                                           on a Synapse started for this
+python register_queue.py --homeserver example.org --sign-ups FILE  on any other homeserver; it asks you for the token
 
 The file has a line for each sign-up: user name and email address. All that is known of them is kept in the folder,
 which only you may read; in the end the accounts are in its file accounts.json. What a worker does is in queue_actor.py.
@@ -23,13 +22,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-import redis
-import requests
-import tqdm  # type: ignore[import-untyped]  # it has no types
-from _common import NotDoneError, agrees, arguments, ask, run, save, say, throwaway
+from _common import NotDoneError, agrees, arguments, ask, check_offered, run, save, say, throwaway
+from redis import RedisError
+from requests import HTTPError
 from throwaway_redis import redis_server
 from throwaway_services import MailServer
 from throwaway_synapse import TERMS, TOKEN
+from tqdm import tqdm  # type: ignore[import-untyped]  # it has no types
+
+from interactive_auth import Homeserver
 
 #: Seconds that a worker may take to stop: its threads end their steps, which are a few requests each.
 PATIENCE = 30.0
@@ -138,7 +139,7 @@ def register_all(
                 actor.sign_up.send(name)
             with (
                 working(options, folder) as workers,
-                tqdm.tqdm(total=len(addresses), unit=" accounts", initial=len(addresses) - len(left())) as bar,
+                tqdm(total=len(addresses), unit=" accounts", initial=len(addresses) - len(left())) as bar,
             ):
                 while waiting := left():
                     workers.replace_ended()
@@ -148,9 +149,9 @@ def register_all(
                     time.sleep(0.2)
                 bar.update(len(addresses) - bar.n)
         except KeyboardInterrupt:
-            say(f"{len(addresses) - len(left())} of {len(addresses)} are done; {options.rerun}")
-            raise
-        except redis.RedisError as error:
+            done = len(addresses) - len(left())
+            raise KeyboardInterrupt(f"{done} of {len(addresses)} are done; {options.rerun}") from None
+        except RedisError as error:
             raise NotDoneError(f"Redis failed: {error}; {options.rerun}") from None
         failures = actor.store.hgetall(actor.FAILURES)
         accounts = actor.store.hgetall(actor.ACCOUNTS)
@@ -164,14 +165,14 @@ def register_all(
 
 def on_throwaway_synapse(options: argparse.Namespace) -> str:
     """Register them with token, terms and email; somebody opens the link in each mail as it comes."""
-    options.rerun = "another run begins again, on another Synapse"
+    options.rerun = "another run begins anew, on another homeserver"
     addresses = {f"queue{number:03}": f"queue{number:03}@example.org" for number in range(1, options.accounts + 1)}
     opened = dict.fromkeys(addresses.values(), 0)
 
     def open_links(mails: MailServer) -> None:
         for address, number in opened.items():
             if mails.count(address) > number:
-                with suppress(requests.HTTPError):  # not yet: Synapse sends the mail before it keeps what it is for
+                with suppress(HTTPError):  # not yet: Synapse sends the mail before it keeps what it is for
                     mails.open_link(address)
                     opened[address] += 1
 
@@ -186,13 +187,15 @@ def on_throwaway_synapse(options: argparse.Namespace) -> str:
 
 def on_homeserver(options: argparse.Namespace) -> str:
     """Register whom the person has in a file."""
-    options.rerun = "run it again to go on with the others"
+    options.rerun = "run it again to go on"
     if options.sign_ups is None:
         raise NotDoneError("nobody to register: name a file with --sign-ups")
     lines = [line.split() for line in options.sign_ups.read_text().splitlines() if line.strip()]
     if wrong := [" ".join(line) for line in lines if len(line) != 2]:
         raise NotDoneError(f"not a user name and an email address: {wrong[0]}")
-    token = ask("Registration token, or anything if there is none: ", secret=True)
+    with Homeserver(options.homeserver) as homeserver:
+        check_offered(homeserver, "register")
+    token = ask("Registration token (anything, if none is wanted): ", secret=True)
     if not agrees("Has everybody accepted the homeserver's terms of service, if it has any?"):
         raise NotDoneError("nobody was registered")
     addresses = dict(lines)

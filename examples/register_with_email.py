@@ -1,7 +1,7 @@
 """Register an account with an email address, which is validated by a mailed link.
 
-python register_with_email.py                                          on a Synapse started for this, and played
-python register_with_email.py --homeserver https://matrix.example.org  on any other homeserver; it asks you
+python register_with_email.py                           on a Synapse started for this, and played
+python register_with_email.py --homeserver example.org  on any other homeserver; it asks you
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import secrets
 from collections.abc import Mapping
 
-from _common import arguments, ask, run, say, throwaway
+from _common import arguments, ask, check_offered, run, say, throwaway
 
 from interactive_auth import Homeserver, StartAuthStage, console, handlers
 
@@ -40,14 +40,16 @@ def on_throwaway_synapse(options: argparse.Namespace) -> str:
         user_id = register(homeserver, "alice", secrets.token_urlsafe(), ADDRESS, stages)
         found = synapse.admin("GET", f"/_synapse/admin/v1/threepid/email/users/{ADDRESS}")
         say(f"{ADDRESS} is on the account {found['user_id']}")
-        return user_id
+        return f"{user_id} is registered"
 
 
 def on_homeserver(options: argparse.Namespace) -> str:
     """Register where the person likes, who opens the link and is asked for whatever else it takes."""
     with Homeserver(options.homeserver) as homeserver:
+        check_offered(homeserver, "register")
         username, password = ask("User name: "), ask("Password: ", secret=True)
-        return register(homeserver, username, password, ask("Email address: "), console.handlers(homeserver))
+        address = ask("Email address: ")
+        return f"{register(homeserver, username, password, address, console.handlers(homeserver))} is registered"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Put new cross-signing keys in the place of an account's old ones, for somebody who has lost those.
 
-python reset_cross_signing.py                                          on a Synapse started for this, as its user alice
-python reset_cross_signing.py --homeserver https://matrix.example.org  on any other homeserver, as yourself
+python reset_cross_signing.py                           on a Synapse started for this, as its user alice
+python reset_cross_signing.py --homeserver example.org  on any other homeserver, as yourself
 
 Whoever has verified the account has to do so again. The new private keys are only in the file named by --keys.
 """

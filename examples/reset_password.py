@@ -1,7 +1,7 @@
 """Reset a forgotten password, by a link that is mailed to an address of the account.
 
-python reset_password.py                                          on a Synapse started for this, as its user alice
-python reset_password.py --homeserver https://matrix.example.org  on any other homeserver, as yourself
+python reset_password.py                           on a Synapse started for this, as its user alice
+python reset_password.py --homeserver example.org  on any other homeserver, as yourself
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import secrets
 from collections.abc import Mapping
 
-from _common import arguments, ask, run, say, throwaway
+from _common import arguments, ask, check_offered, run, say, throwaway
 
 from interactive_auth import Homeserver, StartAuthStage, console, handlers
 
@@ -45,6 +45,7 @@ def on_throwaway_synapse(options: argparse.Namespace) -> str:
 def on_homeserver(options: argparse.Namespace) -> str:
     """Reset the person's password."""
     with Homeserver(options.homeserver) as homeserver:
+        check_offered(homeserver, "account/password")
         address, new = ask("Email address of the account: "), ask("New password: ", secret=True)
         reset_password(homeserver, address, new, console.handlers(homeserver))
     return "The password was reset, and all devices were logged out"

@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from throwaway_synapse import SERVER_NAME, Config, free_port
+from throwaway_synapse import SERVER_NAME, Config, free_port, interrupts_wait
 
 #: Answers (method, path, query or form or JSON) with a status and a JSON object.
 Answer = Callable[[str, str, dict[str, Any]], tuple[int, dict[str, Any]]]
@@ -104,12 +104,12 @@ Mails = TypeVar("Mails", bound=MailServer)
 def mail_server(server: Mails) -> Iterator[Mails]:
     """Run a mail server on a free port."""
     server.port = free_port()
-    controller = Controller(server, hostname="127.0.0.1", port=server.port)
-    controller.start()
-    try:
+    with ExitStack() as running:
+        with interrupts_wait():  # which would leave an event loop behind, or a thread
+            controller = Controller(server, hostname="127.0.0.1", port=server.port)
+            running.callback(controller.stop, no_assert=True)
+            controller.start()
         yield server
-    finally:
-        controller.stop()
 
 
 class SmsGateway(Inbox):
@@ -212,13 +212,12 @@ def json_server(answer: Answer) -> Iterator[str]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with ExitStack() as running:
+        with interrupts_wait():
+            server = running.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+            server.daemon_threads = True
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+            thread.start()
+            running.callback(thread.join)
+            running.callback(server.shutdown)
         yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

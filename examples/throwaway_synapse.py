@@ -24,6 +24,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import _extra  # noqa: F401  # before anything that may be missing
 import requests
 
 Config = Mapping[str, Any]
@@ -90,7 +91,7 @@ class Synapse:
         """
         output = self._folder / "output"
         # An interrupt halfway through Popen would leave a process behind that nobody knows of.
-        with _interrupts_wait(), open(output, "ab") as stream:
+        with interrupts_wait(), open(output, "ab") as stream:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "synapse.app.homeserver", "-c", str(self._folder / "homeserver.yaml")],
                 cwd=self._folder,
@@ -175,7 +176,7 @@ def throwaway_synapse(*parts: Config, port: int | None = None) -> Iterator[Synap
         SynapseError: it is not installed, or did not start.
     """
     if importlib.util.find_spec("synapse") is None:
-        raise SynapseError("Synapse is not installed: pip install 'interactive-auth[examples]'")
+        raise SynapseError("synapse is not installed; in a clone of the repository: pip install '.[examples]'")
     port = free_port(port)
     base_url = f"http://127.0.0.1:{port}"
     shared_secret = secrets.token_hex(16)
@@ -195,7 +196,7 @@ def throwaway_synapse(*parts: Config, port: int | None = None) -> Iterator[Synap
 
 
 @contextmanager
-def _interrupts_wait() -> Iterator[None]:
+def interrupts_wait() -> Iterator[None]:
     """Put off until the end of the block what signals have a program do."""
     if threading.current_thread() is not threading.main_thread():  # Python handles no signal in another one
         yield
@@ -266,7 +267,7 @@ def free_port(port: int | None = None) -> int:
         except OSError as error:
             raise SynapseError(f"Synapse cannot listen on port {port}: {error.strerror}") from None
         except OverflowError:
-            raise SynapseError(f"{port} is no port: it must be between 1 and 65535") from None
+            raise SynapseError(f"{port} is not a port: it must be between 1 and 65535") from None
         return int(probe.getsockname()[1])
 
 
@@ -274,15 +275,18 @@ def _wait_until_up(process: subprocess.Popen[bytes], base_url: str, session: req
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            lines = output.read_text(errors="replace").split("\n")
-            said = " ".join(line.strip() for line in lines[-5:] if line.strip())
-            raise SynapseError(f"Synapse did not start: {said or 'it did not say why'}")
+            raise SynapseError(f"Synapse did not start: {_last_words(output)}")
         try:
             if session.get(f"{base_url}/_matrix/client/versions", timeout=5).ok:
                 return
         except requests.RequestException:
             time.sleep(0.05)
     raise SynapseError(f"Synapse did not answer within {START_TIMEOUT:g} seconds")
+
+
+def _last_words(output: Path) -> str:
+    lines = output.read_text(errors="replace").split("\n")
+    return " ".join(line.strip() for line in lines[-5:] if line.strip()) or "it did not say why"
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

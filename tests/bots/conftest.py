@@ -17,6 +17,7 @@ from typing import Any
 import bot_stage
 import pytest
 import requests
+from _common import API
 from support.accounts import Person, devices_of
 from throwaway_synapse import Synapse, throwaway_synapse
 
@@ -59,7 +60,7 @@ class Account:
     def keys(self) -> dict[str, Any]:
         """Return the cross-signing keys that others get of this account."""
         body = {"device_keys": {self.user_id: []}}
-        found = self._synapse.call("POST", f"{bot_stage.API}/keys/query", body, access_token=self.access_token)
+        found = self._synapse.call("POST", f"{API}/keys/query", body, access_token=self.access_token)
         return {kind: found.get(f"{kind}s", {}).get(self.user_id) for kind in ("master_key", "self_signing_key")}
 
 

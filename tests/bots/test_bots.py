@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import bot_stage
 import pytest
+from _common import API
 from cross_signing import cross_signing_keys
 from support.accounts import Person
 
@@ -107,7 +108,7 @@ def test_others_and_elsewhere_are_not_heard(
     """
     stranger = bot_stage.Person(synapse, f"{new.name}stranger")
     other = stranger.make_room(account.user_id, owner.user_id)
-    synapse.call("POST", f"{bot_stage.API}/rooms/{other}/join", {}, access_token=account.access_token)
+    synapse.call("POST", f"{API}/rooms/{other}/join", {}, access_token=account.access_token)
 
     bot = start()
     owner.wait_for("May I log out")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from support.programs import EXAMPLES, Start
 
+from interactive_auth.testing import UIAServer
+
 if TYPE_CHECKING:
     from conftest import Account, Owner
     from throwaway_synapse import Synapse
@@ -31,15 +33,18 @@ def begin(program: str, start_program: Start, example_folder: Path) -> Iterator[
     assert list(example_folder.iterdir()) == []
 
 
-def test_without_arguments(begin: Start) -> None:
+def test_without_arguments(begin: Start, program: str) -> None:
     """It starts a Synapse, asks an owner who is played, does both of its works, and leaves nothing behind."""
-    program = begin()
-    output, errors = program.communicate(timeout=PATIENCE)
+    running = begin()
+    output, errors = running.communicate(timeout=PATIENCE)
 
-    lines = output.splitlines()
+    does, starting, listens, *lines = output.splitlines()
     device = lines[0].partition("May I log out ")[2].partition("?")[0]
-    assert (program.returncode, errors) == (0, "")
+    assert (running.returncode, errors) == (0, "")
     assert device.isalnum()
+    assert f'"""{does}\n' in (EXAMPLES / f"{program}.py").read_text()
+    assert starting.startswith("Starting a homeserver")
+    assert listens.startswith("Synapse listens at http://")
     assert lines == [
         f"bot: May I log out {device}? Say !approve or !cancel.",
         "owner: !approve",
@@ -47,6 +52,7 @@ def test_without_arguments(begin: Start) -> None:
         "bot: May I set up cross-signing? Say !approve or !cancel.",
         "owner: !approve",
         "bot: Done: set up cross-signing",
+        "The bot's other devices are logged out, and its cross-signing is set up",
     ]
 
 
@@ -78,17 +84,17 @@ async def run_bot(*_):
             raise
     await asyncio.wait([asyncio.ensure_future(work())])
 
-main(run_bot)
+main("A bot that is busy.", run_bot)
 """
 
 
 @pytest.mark.usefixtures("hangups")
 @pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_stopped_while_it_is_busy(tmp_path: Path, stop: str) -> None:
+def test_stopped_while_it_is_busy(tmp_path: Path, uia_server: UIAServer, stop: str) -> None:
     """Ctrl-C and kill cancel a bot, and raise nothing in whatever its event loop is just at."""
     program = tmp_path / "busy_bot.py"
     program.write_text(BUSY.format(stop=stop))
-    command = [sys.executable, str(program), "--homeserver", "http://127.0.0.1:1", "--owner", "@a:b", "bot.json"]
+    command = [sys.executable, str(program), "--homeserver", uia_server.base_url, "--owner", "@a:b", "bot.json"]
 
     ended = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": str(EXAMPLES)}, capture_output=True, text=True, timeout=PATIENCE
@@ -112,10 +118,21 @@ def test_an_access_token_that_is_none(
     assert "Invalid access token" in last
 
 
+def test_a_host_that_does_not_exist(begin: Start, program: str, account: Account) -> None:
+    """It ends in one line, though its client library would go on for ever."""
+    ended = begin("--homeserver", "https://nowhere.invalid", "--owner", "@me:nowhere.invalid", account.file)
+    _, errors = ended.communicate(timeout=PATIENCE)
+
+    (line,) = errors.splitlines()
+    assert ended.returncode == 1
+    assert line.startswith(f"{program}.py: ")
+    assert "nowhere.invalid" in line
+
+
 @pytest.mark.parametrize("program", ["mautrix_bot"])  # for both alike, and the quicker of them to start
-def test_an_owner_is_needed(begin: Start, account: Account) -> None:
+def test_an_owner_is_needed(begin: Start, account: Account, synapse: Synapse) -> None:
     """With a homeserver of one's own, the bot must be told whom to obey."""
-    ended = begin("--homeserver", "http://127.0.0.1:1", account.file)
+    ended = begin("--homeserver", synapse.base_url, account.file)
     _, errors = ended.communicate(timeout=PATIENCE)
 
     assert ended.returncode == 2

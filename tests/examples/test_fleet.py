@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.accounts import Person, devices_of, new_token, owner, uses_of
 from support.programs import Run, Start
-from support.wire import Reply, serve
+from support.wire import Reply, Sent, serve
 from throwaway_synapse import Synapse
 
 Sized = Callable[[int, int], int]
@@ -47,6 +47,11 @@ def expected(synapse: Synapse, fleet: Path, accounts: int) -> dict[str, int]:
     return {f"@{fleet.name}{number:03}:{synapse.server_name}": 1 for number in range(1, accounts + 1)}
 
 
+def again(fleet: Path) -> str:
+    """Return what the program says of another run."""
+    return f"run it again to go on; what is done is in {fleet}"
+
+
 def check_files(synapse: Synapse, fleet: Path, user_ids: set[str]) -> None:
     """See that there is a file for each account, for our eyes only, and that what stands there opens the account."""
     for file in fleet.iterdir():
@@ -78,7 +83,7 @@ def test_killed_twice_and_run_again(
     ended = run_example(*command, lines=(token, "y"))
 
     assert ended.returncode == 0, ended.stdout
-    assert ended.stdout.endswith(f"[y/N] {accounts} accounts are registered\n")
+    assert ended.stdout.endswith(f"\n{accounts} accounts are registered\n")
     assert f"{accounts}/{accounts}" in ended.stderr
     assert on_server(synapse, fleet) == expected(synapse, fleet, accounts)
     assert uses_of(synapse, token) == (accounts, 0)
@@ -110,8 +115,8 @@ def test_a_name_that_somebody_has(run_example: Run, synapse: Synapse, fleet: Pat
 
     assert ended.returncode == 1
     sent = f"POST {synapse.base_url}/_matrix/client/v3/register"
-    assert ended.stdout.endswith(f"[y/N] {fleet.name}002: 400 M_USER_IN_USE: User ID already taken. ({sent})\n")
-    assert ended.stderr.splitlines()[-1] == "register_fleet.py: 1 of 3 failed; run it again to try these again"
+    assert ended.stdout.endswith(f"\n{fleet.name}002: 400 M_USER_IN_USE: User ID already taken. ({sent})\n")
+    assert ended.stderr.splitlines()[-1] == f"register_fleet.py: 1 of 3 failed; {again(fleet)}"
     assert on_server(synapse, fleet) == expected(synapse, fleet, 3)
     assert uses_of(synapse, token) == (2, 0)
     assert synapse.can_log_in(f"{fleet.name}002", "the password of somebody else")
@@ -131,20 +136,30 @@ def test_a_token_that_is_used_up(run_example: Run, synapse: Synapse, fleet: Path
 
 
 def test_ctrl_c_while_the_homeserver_makes_it_wait(start_example: Start, fleet: Path) -> None:
-    """It says who has to wait, and does not wait for the hour; the passwords that the homeserver may know are kept."""
+    """It shows who waits and for what, and stops at once, with how far it came; the passwords that it sent are kept."""
     limit = {"errcode": "M_LIMIT_EXCEEDED", "error": "Slow down", "retry_after_ms": 3_000_000}
-    with serve(lambda sent: Reply(429, limit)) as wire:
+
+    def answer(sent: Sent) -> Reply:
+        return Reply(200, {"versions": ["v1.17"]}) if sent.path.endswith("/versions") else Reply(429, limit)
+
+    with serve(answer) as wire:
         options = ("--homeserver", wire.base_url, "--folder", str(fleet), "--threads", "2")
         program = start_example("register_fleet.py", *options, lines=("a token", "y"))
-        while len(wire.sent) < 2:
-            assert program.poll() is None
-            time.sleep(0.01)
+        wire.wait_for(4)
+        assert program.stderr is not None
+        shown = ""
+        while "2 waiting (rate limit), next in 3000 s" not in shown:
+            more = program.stderr.read(1)
+            assert more, shown
+            shown += more
         program.send_signal(signal.SIGINT)
         _, errors = program.communicate(timeout=30)
 
     assert program.returncode == 130
-    assert errors.splitlines()[-1] == "register_fleet.py: interrupted"
-    assert f"{fleet.name}001 has to wait 3000 s" in errors
-    assert len(wire.sent) == 2
-    sent = {(request.body["username"], request.body["password"]) for request in wire.sent}
+    assert errors.splitlines()[-1] == f"register_fleet.py: interrupted: 0 of 100 are done; {again(fleet)}"
+    # Before the two accounts it looks at whether this is a homeserver, and one that registers people.
+    _, probe, *accounts = wire.sent
+    assert probe.body == {}
+    sent = {(request.body["username"], request.body["password"]) for request in accounts}
+    assert len(sent) == 2
     assert {(file.stem, read(file)["password"]) for file in fleet.iterdir()} == sent

@@ -12,10 +12,12 @@ import psutil
 import pytest
 from support.accounts import Person, new_token
 from support.programs import EXAMPLES, Run, Start
-from support.wire import Reply, serve
+from support.wire import Reply, Sent, serve
 from throwaway_redis import redis_server
 from throwaway_services import MailServer
 from throwaway_synapse import Synapse
+
+from interactive_auth.testing import UIAServer
 
 from .queue_runs import PATIENCE, arguments, check_accounts, readers, started
 
@@ -36,15 +38,14 @@ def test_ctrl_c_and_run_again(strict_synapse: Synapse, mails: MailServer, new: P
         (pid,) = (process.pid for process in running if process.name() == "redis-server")
         program.send_signal(signal.SIGINT)
         assert program.wait(PATIENCE) == 130
-    said, errors = (tmp_path / "output").read_text(), (tmp_path / "errors").read_text()
+    errors = (tmp_path / "errors").read_text()
 
     with readers(mails, people, dict.fromkeys(people, 0.0)), started(command, tmp_path, token, "y") as program:
         assert program.wait(PATIENCE) == 0
 
     assert len(running) >= 4  # Redis, two workers, and as many of their processes as are up
     assert not any(process.is_running() for process in running)
-    assert said.endswith("0 of 3 are done; run it again to go on with the others\n")
-    assert errors.splitlines()[-1] == "register_queue.py: interrupted"
+    assert errors.splitlines()[-1] == "register_queue.py: interrupted: 0 of 3 are done; run it again to go on"
     in_the_way = (tmp_path / "queue" / "errors").read_text().splitlines()[-1]
     assert f"Redis is at work in {tmp_path / 'queue'}, by process {pid} of another run" in in_the_way
     assert (tmp_path / "output").read_text().endswith("3 accounts are registered; workers that had to be replaced: 0\n")
@@ -70,7 +71,7 @@ def test_a_name_that_somebody_has(strict_synapse: Synapse, mails: MailServer, ne
 
     assert (tmp_path / "output").read_text().splitlines()[-1].startswith(f"{taken}: 400 M_USER_IN_USE")
     last = (tmp_path / "errors").read_text().splitlines()[-1]
-    assert last == "register_queue.py: 1 of 2 failed; run it again to go on with the others"
+    assert last == "register_queue.py: 1 of 2 failed; run it again to go on"
     assert json.loads((tmp_path / "queue" / "accounts.json").read_text()).keys() == {other}
     assert strict_synapse.can_log_in(taken, "the password of somebody else")
 
@@ -79,18 +80,23 @@ def test_a_rate_limit_gives_the_worker_back(new: Person, tmp_path: Path) -> None
     """A worker of one thread goes on with the next sign-up at once, however long the homeserver has it wait."""
     people = {f"{new.name}-{number}": f"{new.name}-{number}@example.org" for number in range(3)}
     limit = {"errcode": "M_LIMIT_EXCEEDED", "error": "Slow down", "retry_after_ms": 3_000_000}
-    with serve(lambda sent: Reply(429, limit)) as wire:
+
+    def answer(sent: Sent) -> Reply:
+        return Reply(200, {"versions": ["v1.17"]}) if sent.path.endswith("/versions") else Reply(429, limit)
+
+    with serve(answer) as wire:
         command = [*arguments(wire.base_url, people, tmp_path), "--workers=1", "--processes=1", "--threads=1"]
         with started(command, tmp_path, "a token", "y") as program:
             deadline = time.monotonic() + PATIENCE
-            while len(wire.sent) < 3:
+            while len(wire.sent) < 5:
                 assert program.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
             program.send_signal(signal.SIGINT)
             assert program.wait(PATIENCE) == 130
 
-    assert sorted(sent.body["username"] for sent in wire.sent) == sorted(people)
+    # Before the sign-ups it looks at whether this is a homeserver, and one that registers people.
+    assert sorted(sent.body["username"] for sent in wire.sent[2:]) == sorted(people)
 
 
 #: A worker that has two sign-ups to end: one that nobody can go on with, and one that began 23 and a half hours ago.
@@ -129,16 +135,16 @@ def test_by_itself(run_example: Run, example_folder: Path) -> None:
 
     assert ended.returncode == 0, ended.stderr
     assert re.fullmatch(
-        "Starting Synapse\nSynapse listens at http://.*\nMails that were sent: 6\n"
+        "Register many accounts.*\nStarting a homeserver.*\nSynapse listens at http://.*\nMails that were sent: 6\n"
         "6 accounts are registered; workers that had to be replaced: 0\n",
         ended.stdout,
     )
     assert list(example_folder.iterdir()) == []
 
 
-def test_without_redis(run_example: Run, new: Person, tmp_path: Path) -> None:
+def test_without_redis(run_example: Run, uia_server: UIAServer, new: Person, tmp_path: Path) -> None:
     """Where there is no Redis, one line says what to install."""
-    command = arguments("http://127.0.0.1:9", {new.name: new.address}, tmp_path)
+    command = arguments(uia_server.base_url, {new.name: new.address}, tmp_path)
 
     ended = run_example(*command, lines=("a token", "y"), env={"PATH": ""})
 
@@ -147,12 +153,14 @@ def test_without_redis(run_example: Run, new: Person, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lines", ["alice\n", "alice alice@example.org again\n"])
-def test_a_file_that_is_no_list_of_sign_ups(run_example: Run, tmp_path: Path, lines: str) -> None:
+def test_a_file_that_is_no_list_of_sign_ups(
+    run_example: Run, uia_server: UIAServer, tmp_path: Path, lines: str
+) -> None:
     """The line that is wrong is named, and nobody is registered."""
     file = tmp_path / "people"
     file.write_text(f"bob bob@example.org\n{lines}")
 
-    ended = run_example("register_queue.py", "--homeserver", "http://127.0.0.1:9", "--sign-ups", str(file))
+    ended = run_example("register_queue.py", "--homeserver", uia_server.base_url, "--sign-ups", str(file))
 
     assert ended.returncode == 1
     assert ended.stderr == f"register_queue.py: not a user name and an email address: {lines.strip()}\n"

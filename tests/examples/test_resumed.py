@@ -37,7 +37,7 @@ def test_stopped_and_run_again(
     command = ("register_resumed.py", "--homeserver", synapse.base_url, "--state", str(file))
     first = start_example(*command, lines=(new.name, "secret password", new.address, token))
     assert first.stdout is not None
-    while "Waiting for you" not in (line := first.stdout.readline()):
+    while "Waiting until you" not in (line := first.stdout.readline()):
         assert line
     first.send_signal(stop)
     _, errors = first.communicate()
@@ -49,7 +49,7 @@ def test_stopped_and_run_again(
 
     assert (first.returncode, errors) == (status, said)
     assert (second.returncode, second.stderr) == (0, "")
-    assert second.stdout.splitlines()[-1] == new.user_id
+    assert second.stdout.splitlines()[-1] == f"{new.user_id} is registered"
     assert owner_of_address(synapse, new.address) == new.user_id
     assert synapse.can_log_in(new.name, "secret password")
     assert held == (0, 1)
@@ -65,7 +65,7 @@ def test_the_file_is_for_its_owner(start_example: Start, synapse: Synapse, new: 
     (tmp_path / "kept").mkdir()
     program = start_example(*command, lines=(new.name, "secret password", new.address, new_token(synapse, 1)))
     assert program.stdout is not None
-    while "Waiting for you" not in (line := program.stdout.readline()):
+    while "Waiting until you" not in (line := program.stdout.readline()):
         assert line
 
     program.send_signal(signal.SIGSTOP)
