@@ -1,5 +1,7 @@
 """A real homeserver for an example or a test: Synapse on 127.0.0.1, on SQLite in a temporary folder, gone afterwards.
 
+python throwaway_synapse.py    runs one to play with, until you press Ctrl-C
+
 What it demands of those who register is a matter of configuration; the parts of it that are ready made are the
 constants and functions below. The keys are Synapse's own:
 https://element-hq.github.io/synapse/latest/usage/configuration/config_documentation.html
@@ -107,6 +109,16 @@ class Synapse:
         """Stop it; what it knows stays on the disk."""
         if self._process is not None:
             _stop(self._process)
+
+    def wait(self) -> None:
+        """Wait until it ends by itself.
+
+        Raises:
+            SynapseError: it has ended, as it should not.
+        """
+        if self._process is not None:
+            self._process.wait()
+            raise SynapseError(f"Synapse has ended: {_last_words(self._folder / 'output')}")
 
     def restart(self) -> None:
         """Stop it and start it again, at the same address."""
@@ -297,3 +309,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     finally:  # a second Ctrl-C must not leave it running
         process.kill()
         process.wait()
+
+
+if __name__ == "__main__":
+    from _playground import main  # it stands on this module
+
+    main()
