@@ -74,8 +74,10 @@ def ask(question: str, *, secret: bool = False, default: str = "") -> str:
 
 
 def agrees(question: str) -> bool:
-    """Ask the person for consent; Enter means no."""
-    return ask(f"{question} [y/N] ", default="n").lower() in ("y", "yes")
+    """Ask the person for consent, until the answer is one or the other."""
+    while (answer := ask(f"{question} (y/n) ").lower()) not in ("y", "yes", "n", "no"):
+        pass
+    return answer in ("y", "yes")
 
 
 def play(name: str, command: Sequence[str], answers: Sequence[str] = (), kill_at: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Run a homeserver to play with, Synapse on this machine, until Ctrl-C; then it forgets everything.
+"""Run a homeserver to play with (Synapse, on this machine) until Ctrl-C; then it forgets everything.
 
 It is what throwaway_synapse.py does when it is run.
 """

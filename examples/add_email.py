@@ -1,4 +1,4 @@
-"""Add an email address to an account: first the address is validated by a mailed link, then the password asked for.
+"""Add an email address to an account: its owner opens a mailed link, and then enters the password.
 
 python add_email.py                           on a Synapse started for this, as its user alice
 python add_email.py --homeserver example.org  on any other homeserver, as yourself

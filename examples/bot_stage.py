@@ -30,7 +30,7 @@ def read_secret(file: Path, name: str) -> str:
     """Return one of the bot's secrets, as the file has it now.
 
     Raises:
-        ValueError: there is no such secret in it.
+        ValueError: it has no such secret.
         OSError: it cannot be read.
     """
     content = json.loads(file.read_text())
@@ -171,7 +171,7 @@ def main(doc: str | None, run_bot: RunBot, *errors: type[Exception]) -> None:
     def on_homeserver(options: argparse.Namespace) -> str:
         if not (options.owner and options.file):
             parser.error("with --homeserver, --owner and the file are needed")
-        say(f"The bot asks {options.owner} in a chat, and ends when it has done its work")
+        say(f"The bot invites {options.owner} to a chat, asks there for approval, and ends when its work is done")
         return finish(run_bot(options.homeserver, options.owner, options.file))
 
     parser = arguments(doc)

@@ -1,4 +1,4 @@
-"""Deactivate an account for good, and have its messages hidden from those who join later.
+"""Deactivate an account for good, and hide its messages from people who join later.
 
 python deactivate.py                           on a Synapse started for this, its user alice
 python deactivate.py --homeserver example.org  on any other homeserver, your own account

@@ -1,4 +1,4 @@
-"""Log out all devices of an account but the one that this program uses.
+"""Log out all devices of an account except the one that this program uses.
 
 python log_out_devices.py                           on a Synapse started for this, as its user alice
 python log_out_devices.py --homeserver example.org  on any other homeserver, as yourself

@@ -1,4 +1,4 @@
-"""A bot on matrix-nio that logs out its other devices and sets up cross-signing, when its owner approves in a chat.
+"""A bot on matrix-nio that logs out its other devices and sets up cross-signing, once its owner approves in a chat.
 
 python nio_bot.py                                                            on a Synapse started for this
 python nio_bot.py --homeserver example.org --owner @me:example.org bot.json  on any other homeserver, asking you
@@ -85,7 +85,7 @@ class Bot:
             return
         said = getattr(event, "body", None)
         if self.auth is None or said not in ("!approve", "!cancel"):
-            await self.tell("I ask when there is something to !approve or to !cancel, and know nothing else.")
+            await self.tell("I only know !approve and !cancel, and only after I have asked.")
         elif said == "!cancel":
             self.auth.cancel()
         else:

@@ -69,7 +69,7 @@ def _goes_on(retries: int, error: BaseException) -> bool:
 
 
 # Where an error names no delay, it is min_backoff milliseconds, growing to max_backoff. A worker that is stopped ends
-# its step, which is a few requests and no waiting, so there is no need of notify_shutdown, which loses answers.
+# its step, which is a few requests and no waiting, so notify_shutdown, which loses answers, is not needed.
 @dramatiq.actor(
     retry_when=_goes_on,
     min_backoff=100,
@@ -94,7 +94,7 @@ def sign_up(name: str) -> None:
 
 @dramatiq.actor
 def give_up(message: dict[str, Any], counts: dict[str, Any]) -> None:
-    """Note what nobody has foreseen in ``sign_up``, so that it does not end in silence."""
+    """Note an error that ``sign_up`` does not know, so that it does not end in silence."""
     *_, error = message["options"]["traceback"].strip().splitlines()
     _end(message["args"][0], FAILURES, error)
 

@@ -1,4 +1,4 @@
-"""Register many accounts, some at a time; whatever stops it, run it again, and it goes on where it was.
+"""Register many accounts, several at a time; if it is stopped, run it again, and it goes on where it was.
 
 python register_fleet.py                           on a Synapse started for this
 python register_fleet.py --homeserver example.org  on any other homeserver; it asks you for the token
@@ -21,7 +21,7 @@ from throwaway_synapse import TOKEN
 
 from interactive_auth import Homeserver, InteractiveAuth, MatrixError, ResumeState, RetryPolicy, handlers
 
-#: Homeservers slow down whoever registers many accounts, and say for how long.
+#: Homeservers slow down people who register many accounts, and say for how long.
 PATIENT = RetryPolicy(retries=5, max_wait=3600.0)
 
 

@@ -1,4 +1,4 @@
-"""Register an account, or log in to it if the name is mine already, and go on when the access token has expired.
+"""Register an account, or log in if the name is already yours, and go on when the access token has expired.
 
 python register_or_log_in.py                           on a Synapse started for this, as alice, twice
 python register_or_log_in.py --homeserver example.org  on any other homeserver, as yourself

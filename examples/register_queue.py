@@ -1,4 +1,4 @@
-"""Register many accounts by workers on a queue, Dramatiq with Redis; whatever is killed, the others go on.
+"""Register many accounts with workers on a queue (Dramatiq and Redis); if one is killed, the others go on.
 
 python register_queue.py                                           on a Synapse started for this
 python register_queue.py --homeserver example.org --sign-ups FILE  on any other homeserver; it asks you for the token
@@ -75,7 +75,7 @@ class Workers:
             self.replaced += 1
 
     def stop(self) -> None:
-        """Have them end their steps and hand over what they have not begun."""
+        """Let them finish their steps, and hand over what they have not begun."""
         for worker in self._running:
             worker.terminate()
         deadline = time.monotonic() + PATIENCE
@@ -112,7 +112,7 @@ def register_all(
     folder: Path,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> str:
-    """Register whoever is not registered yet.
+    """Register those who are not registered yet.
 
     Args:
         environment: what the workers have to know of the homeserver.
@@ -122,6 +122,7 @@ def register_all(
         meanwhile: is called a few times a second.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    say(f"Registering {len(addresses)} accounts with {options.workers} workers, who log to {folder}/workers.log")
     with redis_server(folder) as url:
         os.environ.update(environment, REDIS_URL=url)
         import queue_actor as actor  # here, because it finds its Redis in the environment, as in the workers
@@ -186,7 +187,7 @@ def on_throwaway_synapse(options: argparse.Namespace) -> str:
 
 
 def on_homeserver(options: argparse.Namespace) -> str:
-    """Register whom the person has in a file."""
+    """Register the people who are listed in a file."""
     options.rerun = "run it again to go on"
     if options.sign_ups is None:
         raise NotDoneError("nobody to register: name a file with --sign-ups")
@@ -199,7 +200,6 @@ def on_homeserver(options: argparse.Namespace) -> str:
     if not agrees("Has everybody accepted the homeserver's terms of service, if it has any?"):
         raise NotDoneError("nobody was registered")
     addresses = dict(lines)
-    say(f"Registering {len(addresses)} accounts")
     environment = {"HOMESERVER_URL": options.homeserver, "REGISTRATION_TOKEN": token}
     return register_all(environment, addresses, options, options.folder)
 

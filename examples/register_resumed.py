@@ -1,4 +1,4 @@
-"""Register with a token and an email address; stop at any moment, and go on in another process.
+"""Register with a token and an email address; stop it at any moment, and go on in another process.
 
 python register_resumed.py                           both processes, on a Synapse started for this
 python register_resumed.py --homeserver example.org  on any other homeserver; run it again to go on

@@ -1,9 +1,9 @@
-"""Put new cross-signing keys in the place of an account's old ones, for somebody who has lost those.
+"""Replace the cross-signing keys of an account whose old ones are lost.
 
 python reset_cross_signing.py                           on a Synapse started for this, as its user alice
 python reset_cross_signing.py --homeserver example.org  on any other homeserver, as yourself
 
-Whoever has verified the account has to do so again. The new private keys are only in the file named by --keys.
+People who have verified the account have to do so again. The new private keys are only in the file named by --keys.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def on_throwaway_synapse(options: argparse.Namespace) -> str:
 
 
 def on_homeserver(options: argparse.Namespace) -> str:
-    """Reset the person's keys; a server with accounts of its own kind wants that approved on a page of theirs."""
+    """Reset the person's keys; a server that leaves its accounts to an OAuth service wants it approved there."""
     with logged_in(options.homeserver) as (homeserver, user_id):
         say(f"The master key of {user_id} is {master_key(homeserver, user_id)}")
-        if not agrees(f"Replace it by the one in {options.keys}, which is made if there is none?"):
+        if not agrees(f"Replace it by the one in {options.keys} (which is made if it does not exist)?"):
             raise NotDoneError("the keys were left as they are")
         keys = cross_signing_keys(user_id, options.keys)
         homeserver.upload_cross_signing_keys(**keys).authenticate(console.handlers(homeserver, user=user_id))

@@ -1,4 +1,4 @@
-"""Reset a forgotten password, by a link that is mailed to an address of the account.
+"""Reset a forgotten password by a link that is mailed to an address of the account.
 
 python reset_password.py                           on a Synapse started for this, as its user alice
 python reset_password.py --homeserver example.org  on any other homeserver, as yourself

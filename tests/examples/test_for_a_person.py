@@ -112,7 +112,7 @@ def test_log_out_devices(in_terminal: Open, account: Account) -> None:
         account.synapse.base_url,
         MATRIX_ACCESS_TOKEN=account.homeserver.access_token,
     )
-    terminal.wait_for("Log out all devices but this one (1 of 2)? [y/N] ")
+    terminal.wait_for("Log out all devices but this one (1 of 2)? (y/n) ")
     assert "  STOLEN " in terminal.shown
     terminal.type("y")
     authenticate(terminal, account)
@@ -125,10 +125,11 @@ def test_log_out_devices(in_terminal: Open, account: Account) -> None:
 
 
 def test_devices_that_are_kept(in_terminal: Open, account: Account) -> None:
-    """Enter means no; only the program's own device is gone."""
+    """Enter is not an answer, and n means no; only the program's own device is gone."""
     terminal = in_terminal("log_out_devices.py", "--homeserver", account.synapse.base_url)
     log_in(terminal, account)
-    terminal.answer("[y/N] ", "")
+    terminal.answer("(y/n) ", "")
+    terminal.answer("(y/n) ", "n")
 
     assert terminal.wait_for_end() == 1
     assert terminal.shown.splitlines()[-1] == "log_out_devices.py: no device was logged out"
@@ -142,7 +143,7 @@ def test_reset_cross_signing(in_terminal: Open, account: Account, tmp_path: Path
         file = tmp_path / f"keys{number}"
         terminal = in_terminal("reset_cross_signing.py", "--homeserver", account.synapse.base_url, "--keys", str(file))
         log_in(terminal, account)
-        terminal.answer("[y/N] ", "y")
+        terminal.answer("(y/n) ", "y")
         if number:  # the first keys take no authentication
             authenticate(terminal, account)
 

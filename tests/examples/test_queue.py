@@ -135,7 +135,8 @@ def test_by_itself(run_example: Run, example_folder: Path) -> None:
 
     assert ended.returncode == 0, ended.stderr
     assert re.fullmatch(
-        "Register many accounts.*\nStarting a homeserver.*\nSynapse listens at http://.*\nMails that were sent: 6\n"
+        "Register many accounts.*\nStarting a homeserver.*\nSynapse listens at http://.*\n"
+        "Registering 6 accounts.*\nMails that were sent: 6\n"
         "6 accounts are registered; workers that had to be replaced: 0\n",
         ended.stdout,
     )
