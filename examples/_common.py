@@ -64,7 +64,9 @@ def ask(question: str, *, secret: bool = False, default: str = "") -> str:
     if sys.stdin is None:
         raise EOFError
     in_terminal = sys.stdin.isatty()
-    read = getpass.getpass if secret and in_terminal else input
+    read: Callable[[str], str] = input
+    if secret and in_terminal:
+        question, read = question.replace(":", " (hidden while you type):"), getpass.getpass
     answer = ""
     while not answer:
         answer = read(question) or default

@@ -55,8 +55,10 @@ def register(homeserver: Homeserver, file: Path, token: str, running: list[Inter
         # Ours, if the password is: the answer was lost. /login has no stages, but the loop waits and retries anyway.
         body |= {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": file.stem}}
         login = homeserver.uia_request("POST", "/_matrix/client/v3/login", body)
+        waiting = InteractiveAuth(login, {}, retry=PATIENT, wait_changed=show)
+        running.append(waiting)
         try:
-            made = login.authenticate({}, retry=PATIENT, wait_changed=show)
+            made = waiting.attempt_auth()
         except MatrixError as refusal:
             raise error if refusal.errcode == "M_FORBIDDEN" else refusal from None
     save(file, {**account, **made})

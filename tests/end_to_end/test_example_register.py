@@ -121,9 +121,9 @@ def test_a_terminal_does_not_show_the_secrets(
     """In a terminal, what is typed for password and token is not echoed, and the rest is."""
     terminal = in_terminal("register.py", "--homeserver", token_and_terms_server.base_url)
     terminal.answer("User name: ", new.name)
-    terminal.answer("Password: ", "hidden-password")
-    terminal.answer("token: ", token)
-    terminal.answer("Do you accept? (y/N) ", "y")
+    terminal.answer("Password (hidden while you type): ", "hidden-password")
+    terminal.answer("Registration token", token)
+    terminal.answer("Do you accept?", "y")
 
     assert terminal.wait_for_end() == 0
     assert terminal.shown.splitlines()[-1] == f"{new.user_id} is registered"
@@ -138,7 +138,7 @@ def test_terms_that_are_not_accepted(
     """Whoever does not accept them is not registered, and the last line says why."""
     arguments = ("--homeserver", token_and_terms_server.base_url, "--username", new.name, "--token", token)
     terminal = in_terminal("register.py", *arguments)
-    terminal.answer("Password: ", "secret")
+    terminal.answer("Password", "secret")
     terminal.answer("Do you accept?", "n")
 
     assert terminal.wait_for_end() == 1
@@ -153,7 +153,7 @@ def test_the_link_in_the_mail_finishes_it(
     """Where an email address is wanted, it is asked for if --email did not give it; the account has it in the end."""
     arguments = ("--homeserver", email_server.base_url, "--username", new.name)
     terminal = in_terminal("register.py", *arguments, *(("--email", new.address) if given else ()))
-    terminal.answer("Password: ", "secret")
+    terminal.answer("Password", "secret")
     if not given:
         terminal.answer("Email address: ", new.address)
     terminal.wait_for("Open the link in")

@@ -135,12 +135,33 @@ def test_a_token_that_is_used_up(run_example: Run, synapse: Synapse, fleet: Path
     assert on_server(synapse, fleet) == expected(synapse, fleet, 3)
 
 
-def test_ctrl_c_while_the_homeserver_makes_it_wait(start_example: Start, fleet: Path) -> None:
-    """It shows who waits and for what, and stops at once, with how far it came; the passwords that it sent are kept."""
-    limit = {"errcode": "M_LIMIT_EXCEEDED", "error": "Slow down", "retry_after_ms": 3_000_000}
+LIMIT = Reply(429, {"errcode": "M_LIMIT_EXCEEDED", "error": "Slow down", "retry_after_ms": 3_000_000})
+
+
+def test_ctrl_c_while_it_waits_to_log_in(start_example: Start, fleet: Path) -> None:
+    """An account that may be ours is logged in to; that wait is shown, and ended, like any other."""
+    taken = {"errcode": "M_USER_IN_USE", "error": "User ID already taken"}
+    versions = Reply(200, {"versions": ["v1.17"]})
 
     def answer(sent: Sent) -> Reply:
-        return Reply(200, {"versions": ["v1.17"]}) if sent.path.endswith("/versions") else Reply(429, limit)
+        return {"versions": versions, "register": Reply(400, taken)}.get(sent.path.rpartition("/")[2], LIMIT)
+
+    with serve(answer) as wire:
+        options = ("--homeserver", wire.base_url, "--folder", str(fleet), "--accounts", "1")
+        program = start_example("register_fleet.py", *options, lines=("a token", "y"))
+        wire.wait_for(4)
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=30)
+
+    assert program.returncode == 130
+    assert errors.splitlines()[-1] == f"register_fleet.py: interrupted: 0 of 1 are done; {again(fleet)}"
+
+
+def test_ctrl_c_while_the_homeserver_makes_it_wait(start_example: Start, fleet: Path) -> None:
+    """It shows who waits and for what, and stops at once, with how far it came; the passwords that it sent are kept."""
+
+    def answer(sent: Sent) -> Reply:
+        return Reply(200, {"versions": ["v1.17"]}) if sent.path.endswith("/versions") else LIMIT
 
     with serve(answer) as wire:
         options = ("--homeserver", wire.base_url, "--folder", str(fleet), "--threads", "2")

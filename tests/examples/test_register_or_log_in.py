@@ -32,7 +32,7 @@ def test_a_name_that_is_mine(in_terminal: Open, account: Account) -> None:
     devices = account.devices()
     terminal = in_terminal("register_or_log_in.py", "--homeserver", account.synapse.base_url)
     terminal.answer("User name: ", account.name)
-    terminal.answer("Password: ", account.password)
+    terminal.answer("Password", account.password)
 
     assert terminal.wait_for_end() == 0
     assert terminal.shown.splitlines()[-1] == f"{account.user_id} was logged in, and is logged out again"
