@@ -126,7 +126,7 @@ def test_a_terminal_does_not_show_the_secrets(
     terminal.answer("Do you accept?", "y")
 
     assert terminal.wait_for_end() == 0
-    assert terminal.shown.splitlines()[-1] == f"{new.user_id} is registered"
+    assert terminal.screen[-1] == f"{new.user_id} is registered"
     assert f"User name: {new.name}" in terminal.shown
     assert "hidden-password" not in terminal.shown
     assert token not in terminal.shown
@@ -162,7 +162,7 @@ def test_the_link_in_the_mail_finishes_it(
 
     assert terminal.wait_for_end() == 0
     assert owner_of_address(email_server, new.address) == new.user_id
-    assert terminal.shown.splitlines()[-1] == f"{new.user_id} is registered"
+    assert terminal.screen[-1] == f"{new.user_id} is registered"
 
 
 def test_any_other_stage_is_done_in_a_browser(run_example: Run, stub: Wire) -> None:

@@ -51,7 +51,7 @@ def test_register_with_email(in_terminal: Open, synapse: Synapse, mails: MailSer
     terminal.type("")
 
     assert terminal.wait_for_end() == 0
-    assert terminal.shown.splitlines()[-1] == f"{new.user_id} is registered"
+    assert terminal.screen[-1] == f"{new.user_id} is registered"
     assert owner_of_address(synapse, new.address) == new.user_id
     assert synapse.can_log_in(new.name, NEW)
     assert secrets_shown(terminal, NEW, token) == []
