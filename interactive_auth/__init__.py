@@ -98,4 +98,4 @@ if not _typing.TYPE_CHECKING:  # which would have type checkers believe in every
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name[:2] == "__")})

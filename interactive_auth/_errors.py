@@ -32,6 +32,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from ._text import plain, printable, publish, web_url
+from ._tracebacks import without_frames
 
 _E = TypeVar("_E", bound="InteractiveAuthError")
 
@@ -129,6 +130,7 @@ class MatrixError(InteractiveAuthError):
     error: str | None
     retry_after: float | None
 
+    @without_frames
     def __init__(self, http_status: int, data: Mapping[str, Any], retry_after: float | None = None) -> None:
         """Describe an error response.
 

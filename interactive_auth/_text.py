@@ -86,13 +86,18 @@ def shown(address: str) -> str:
 
 
 def publish(namespace: dict[str, Any]) -> None:
-    """Let what is public say where it is imported from, in tracebacks and pickles, instead of the room it is made in.
+    """Show of a public module what it offers, and nothing else; what it offers says where it is imported from.
+
+    Tracebacks and pickles then name that place, instead of the room that it is made in.
 
     Args:
         namespace: the module's ``globals()``. Without an ``__all__`` the module is private, and the package lists what
             is public in it.
     """
     door = namespace if "__all__" in namespace else vars(sys.modules["interactive_auth"])
+    if door is namespace:
+        # PEP 562: what a person is offered after "module." and Tab.
+        namespace["__dir__"] = lambda: sorted({*door["__all__"], *(name for name in door if name[:2] == "__")})
     for name in door["__all__"]:
         offered = namespace.get(name)
         if getattr(offered, "__module__", "").startswith("interactive_auth."):

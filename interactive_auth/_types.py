@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar, ca
 
 from ._errors import MatrixError
 from ._text import publish
+from ._tracebacks import without_frames
 
 if TYPE_CHECKING:
     from ._engine.auth import InteractiveAuth
@@ -99,6 +100,7 @@ class RetryPolicy:
     retries: int = 3
     max_wait: float = 120.0
 
+    @without_frames
     def __post_init__(self) -> None:
         if not isinstance(self.retries, int) or isinstance(self.retries, bool):
             raise TypeError(f"retries must be an int, not {type(self.retries).__name__}")
@@ -162,6 +164,7 @@ class Stage:
     # Always there in a stage that a callback is given, where nobody should have to ask whether it is.
     auth: InteractiveAuth[Any] = field(default=cast("InteractiveAuth[Any]", None), repr=False, compare=False)
 
+    @without_frames
     def add_cleanup(self, function: Callable[[], object]) -> None:
         """Have a function called once, when the stage is over, however it ends: completed, rejected or given up.
 

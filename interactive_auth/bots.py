@@ -22,6 +22,8 @@ from ._engine.auth import InteractiveAuth
 from ._errors import AuthCancelledError, HomeserverConnectionError, InteractiveAuthError
 from ._http.answers import RawResponse, reason_of
 from ._http.answers import check_answer as _check_answer
+from ._text import publish as _publish
+from ._tracebacks import forget_frames, without_frames
 
 __all__ = ["attempt_auth", "check_answer", "from_coroutine"]
 
@@ -83,8 +85,12 @@ async def attempt_auth(auth: InteractiveAuth[T]) -> T:
     except GeneratorExit:  # the loop was closed, and nothing can be awaited
         auth.cancel()
         raise
+    except BaseException as error:
+        forget_frames(error)
+        raise
 
 
+@without_frames
 def check_answer(status: int, headers: Mapping[str, str], body: bytes | str) -> dict[str, Any]:
     """Return a homeserver's answer, or raise it: the last line of a coroutine function that sends a request.
 
@@ -107,6 +113,7 @@ def check_answer(status: int, headers: Mapping[str, str], body: bytes | str) -> 
     return _check_answer(RawResponse(status, CaseInsensitiveDict(headers), content), "the", "request")
 
 
+@without_frames
 def from_coroutine(
     function: Callable[P, Awaitable[T]], connection_errors: tuple[type[Exception], ...] = ()
 ) -> Callable[P, T]:
@@ -145,6 +152,7 @@ def from_coroutine(
             reason = reason_of(TimeoutError() if isinstance(error, asyncio.TimeoutError) else error, math.inf)
         raise HomeserverConnectionError(f"the request got no answer: {reason}")
 
+    @without_frames
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         if _runs_here(loop):
             raise RuntimeError(
@@ -185,3 +193,6 @@ def _run(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> 
         if not loop.is_closed():
             future.cancel()
         del awaited, future  # as above
+
+
+_publish(globals())

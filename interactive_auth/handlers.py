@@ -112,6 +112,7 @@ def recaptcha(solve: Solver, homeserver: FallbackPages | None = None) -> StartAu
     check_function("solve", solve)
     fitted = fit(solve, 2)
 
+    @without_frames
     def answer(stage: Stage) -> dict[str, Any] | None:
         key = stage.params.get("public_key")
         if not is_text(key):
@@ -144,6 +145,7 @@ def terms(accept: Callable[[list[Policy]], bool], *, language: str = "en") -> St
     check_function("accept", accept)
     wanted = check_required_text("language", language)
 
+    @without_frames
     def answer(stage: Stage) -> dict[str, Any]:
         accepted = accept(read_policies(stage.params.get("policies"), wanted))
         if accepted is None:
@@ -189,6 +191,7 @@ def email(
         _check_submitter(homeserver)
     fitted = None if notify is None else fit(notify, 1)
 
+    @without_frames
     def answer(stage: Stage) -> Mapping[str, Any] | None:
         if stage.email_sid is None:
             stage = request_token_asking(stage, AuthType.EMAIL, ask_address, lambda value: (value,))
@@ -235,6 +238,7 @@ def msisdn(
     _check_submitter(homeserver)
     fitted = fit(get_code, 1)
 
+    @without_frames
     def answer(stage: Stage) -> Mapping[str, Any] | None:
         if stage.msisdn_sid is None:
             stage = request_token_asking(stage, AuthType.MSISDN, ask_number, tuple)
@@ -266,6 +270,7 @@ def fallback(homeserver: FallbackPages, open_url: Callable[[str], object]) -> St
         raise type_error("homeserver", "a Homeserver", homeserver)
     check_function("open_url", open_url)
 
+    @without_frames
     def answer(stage: Stage) -> None:
         if stage.session is None:
             kind = printable(stage.type, 100)
@@ -303,6 +308,7 @@ def oauth(open_url: Callable[[str], object]) -> StartAuthStage:
     """
     check_function("open_url", open_url)
 
+    @without_frames
     def answer(stage: Stage) -> None:
         url = web_url(stage.params.get("url"))
         if url is None:

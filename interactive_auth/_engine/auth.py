@@ -180,6 +180,7 @@ class InteractiveAuth(Generic[T_co]):
         return self._options.poll_interval
 
     @poll_interval.setter
+    @without_frames
     def poll_interval(self, value: float) -> None:
         self._options = self._options._replace(poll_interval=_check_interval(value))
 
@@ -189,6 +190,7 @@ class InteractiveAuth(Generic[T_co]):
         return self._options.poll_timeout
 
     @poll_timeout.setter
+    @without_frames
     def poll_timeout(self, value: float | None) -> None:
         self._options = self._options._replace(poll_timeout=_check_timeout(value))
 
@@ -281,6 +283,7 @@ class InteractiveAuth(Generic[T_co]):
         """Return the sid of the last SMS token request, None if there was none."""
         return self._conversation.threepids[AuthType.MSISDN].sid
 
+    @without_frames
     def set_msisdn_sid(self, sid: str) -> None:
         """Use the sid of an SMS token request made elsewhere, with the same client secret.
 
@@ -290,6 +293,7 @@ class InteractiveAuth(Generic[T_co]):
         """
         self._conversation.use_sid(AuthType.MSISDN, check_required_text("sid", sid))
 
+    @without_frames
     def get_stage_params(self, login_type: str) -> dict[str, Any] | None:
         """Return a copy of what the server said about a stage (its ``params``), None if it said nothing."""
         return self._conversation.stage_params(check_required_text("login_type", login_type))

@@ -46,6 +46,7 @@ from typing_extensions import Self
 
 from .._checks import check_mapping, check_seconds
 from .._text import publish as _publish
+from .._tracebacks import without_frames
 from ._accounts import Account, Device, error
 from ._endpoints import APPLICATION_SERVICE, answer, wants_authentication
 from ._homeservers import homeservers
@@ -119,6 +120,7 @@ class UIAServer(ScriptedUIA):
     account_management_url: str | None
     as_token: str | None
 
+    @without_frames
     def __init__(
         self,
         flows: Sequence[Sequence[str]] | None = (("m.login.dummy",),),
@@ -145,6 +147,7 @@ class UIAServer(ScriptedUIA):
         pass  # type checkers find unknown attributes themselves, unless a class has this method
     else:
 
+        @without_frames
         def __setattr__(self, name: str, value: object) -> None:
             check_attribute(type(self), name)
             super().__setattr__(name, value)
@@ -175,6 +178,7 @@ class UIAServer(ScriptedUIA):
         return self._responses
 
     @responses.setter
+    @without_frames
     def responses(self, value: Mapping[str, Mapping[str, Any]]) -> None:
         responses = check_mapping("responses", value)
         self._responses = {check_path("responses", path): body for path, body in responses.items()}
@@ -196,6 +200,7 @@ class UIAServer(ScriptedUIA):
         with self._lock:
             return dict(self._accounts.known)
 
+    @without_frames
     def add_account(
         self, name: str, password: str | None = None, *, devices: Iterable[str] = (), addresses: Iterable[str] = ()
     ) -> Account:
@@ -212,6 +217,7 @@ class UIAServer(ScriptedUIA):
         with self._lock:
             return self._accounts.add(f"@{name}:{self.server_name}", password, devices, addresses)
 
+    @without_frames
     def fail_next(
         self, status: int | None = None, errcode: str | None = None, error: str = "", *, times: int = 1, path: str = ""
     ) -> None:
@@ -238,6 +244,7 @@ class UIAServer(ScriptedUIA):
         body = b"<html>" if errcode is None else {"errcode": errcode, "error": error}
         self._plan(Response(status, body), times, path)
 
+    @without_frames
     def rate_limit_next(self, seconds: float = 0.0, *, times: int = 1, path: str = "") -> None:
         """Answer the next request with a 429, as the homeserver that is played does: not all say how long to wait.
 
@@ -256,6 +263,7 @@ class UIAServer(ScriptedUIA):
         headers = {"Retry-After": str(math.ceil(seconds))} if "header" in self.quirks.delay else {}
         self._plan(Response(429, body, headers), times, path)
 
+    @without_frames
     def hang_up_next(self, *, times: int = 1, path: str = "") -> None:
         """Hang up on the next request, without an answer and without having acted.
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .._checks import type_error
+from .._tracebacks import without_frames
 from ._accounts import Account, Accounts, Caller
 from ._homeservers import homeservers
 from ._http import ReceivedRequest, Response
@@ -93,6 +94,7 @@ class ScriptedUIA:
         return self._flows
 
     @flows.setter
+    @without_frames
     def flows(self, value: Sequence[Sequence[str]] | None) -> None:
         if isinstance(value, str) or any(isinstance(flow, str) for flow in value or ()):
             raise TypeError("flows must be a sequence of flows, each a sequence of stages")
@@ -104,6 +106,7 @@ class ScriptedUIA:
         return self._answers
 
     @answers.setter
+    @without_frames
     def answers(self, value: Mapping[str, Answer]) -> None:
         check_stages("answers", value, self._offered())
         self._answers = value
@@ -114,6 +117,7 @@ class ScriptedUIA:
         return self._params
 
     @params.setter
+    @without_frames
     def params(self, value: Mapping[str, Mapping[str, Any] | None]) -> None:
         check_stages("params", value, self._offered())
         self._params = value
@@ -127,6 +131,7 @@ class ScriptedUIA:
         return self._quirks
 
     @quirks.setter
+    @without_frames
     def quirks(self, value: str | Quirks) -> None:
         if not isinstance(value, (str, Quirks)):
             raise type_error("quirks", "a str or Quirks", value)
@@ -146,6 +151,7 @@ class ScriptedUIA:
         with self._lock:
             return list(self._validations.messages)
 
+    @without_frames
     def completed(self, session: str) -> list[str]:
         """Return the stages that are completed in a session, in the order in which they were.
 
@@ -155,6 +161,7 @@ class ScriptedUIA:
         with self._lock:
             return list(self._sessions[session].completed)
 
+    @without_frames
     def complete(self, stage: str, *, session: str | None = None, after: int = 0) -> None:
         """Do a stage elsewhere than in the client, as a person would: on its page, or by the link in a mail or SMS.
 

@@ -5,47 +5,23 @@ from __future__ import annotations
 import configparser
 import importlib
 import inspect
-import pkgutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from support.public_names import documented, modules
 
 import interactive_auth
 
 SETTINGS = Path(__file__).parents[2] / "setup.cfg"
 
 
-def modules() -> Iterator[ModuleType]:
-    """Yield the package and its public modules."""
-    yield interactive_auth
-    for module in pkgutil.iter_modules(interactive_auth.__path__, "interactive_auth."):
-        if not module.name.rpartition(".")[2].startswith("_"):
-            yield importlib.import_module(module.name)
-
-
-def documented(owner: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Yield what must have a docstring: the public classes and functions, and the classes' public methods."""
-    for name in dir(owner):
-        # A module may make a name only when it is asked for; a class's property must not be run.
-        value = getattr(owner, name) if inspect.ismodule(owner) else inspect.getattr_static(owner, name)
-        function = value.fget if isinstance(value, property) else inspect.unwrap(getattr(value, "__func__", value))
-        if name.startswith("_") or not (inspect.isclass(function) or inspect.isfunction(function)):
-            continue
-        if not function.__module__.startswith("interactive_auth"):
-            continue
-        yield f"{prefix}.{name}", function
-        if inspect.isclass(function):
-            yield from documented(function, f"{prefix}.{name}")
-
-
 MODULES = {module.__name__: module for module in modules()}
-DOCUMENTED = {name: value for title, module in MODULES.items() for name, value in documented(module, title)}
+DOCUMENTED = dict(documented())
 
 
 @pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
@@ -58,6 +34,13 @@ def test_names_are_sorted(module: ModuleType) -> None:
 def test_names_exist(module: ModuleType) -> None:
     """Each listed name can be imported."""
     assert [name for name in module.__all__ if not hasattr(module, name)] == []
+
+
+@pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
+def test_what_tab_offers(module: ModuleType) -> None:
+    """A module shows its public names and those of Python's own, and not what it is made of."""
+    assert [name for name in dir(module) if not name.startswith("__")] == list(module.__all__)
+    assert "__doc__" in dir(module)
 
 
 def test_names_are_complete() -> None:

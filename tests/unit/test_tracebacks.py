@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,10 +10,23 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from support.public_names import documented
 from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
 import interactive_auth
-from interactive_auth import Homeserver, InteractiveAuth, MatrixError, ServerProtocolError, Stage, handlers
+from interactive_auth import (
+    Homeserver,
+    InteractiveAuth,
+    InteractiveAuthError,
+    MatrixError,
+    RetryPolicy,
+    ServerProtocolError,
+    Stage,
+    StartAuthStage,
+    bots,
+    handlers,
+)
+from interactive_auth.testing import UIAServer
 
 PASSWORD, EMAIL = "m.login.password", "m.login.email.identity"
 SECRET = "correct horse battery staple"
@@ -127,15 +141,66 @@ def test_a_refused_token_request(server: ScriptedServer, user: ScriptedUser, by_
         lambda: handlers.password(5, SECRET),  # type: ignore[arg-type]
         lambda: handlers.registration_token(SECRET + "\ud800"),
         lambda: Homeserver("https://example.org").register("", SECRET),
+        lambda: InteractiveAuth(print, {}).set_email_sid(""),
+        lambda: InteractiveAuth(print, {}).set_msisdn_sid(""),
+        lambda: InteractiveAuth(print, {}).get_stage_params(""),
+        lambda: setattr(InteractiveAuth(print, {}), "poll_interval", 0),
+        lambda: setattr(InteractiveAuth(print, {}), "poll_timeout", -1),
+        lambda: RetryPolicy(retries=-1),
+        lambda: MatrixError("403", {}),  # type: ignore[arg-type]
+        lambda: Stage(PASSWORD).add_cleanup(print),
+        lambda: bots.check_answer(403, {}, 5),  # type: ignore[arg-type]
+        lambda: bots.from_coroutine(5),  # type: ignore[arg-type]
+        lambda: setattr(UIAServer.__new__(UIAServer), "answer", 5),
     ],
-    ids=range(8),
+    ids=range(19),
 )
 def test_refused_arguments(call: Callable[[], object]) -> None:
     """What is refused where it was given leads to no frame of the library's either, and its objects can be shown."""
-    with pytest.raises((TypeError, ValueError, RuntimeError)) as caught:
+    with pytest.raises((TypeError, ValueError, RuntimeError, AttributeError)) as caught:
         call()
 
     assert own(caught.value) == []
+
+
+@pytest.mark.parametrize(
+    ("callback", "stage"),
+    [
+        (handlers.password("alice", lambda: 5), PASSWORD),  # type: ignore[arg-type, return-value]
+        (handlers.registration_token(lambda: ""), "m.login.registration_token"),
+        (handlers.recaptcha(lambda key: None), "m.login.recaptcha"),
+        (handlers.terms(bool), "m.login.terms"),
+        (handlers.email(), EMAIL),
+        (handlers.msisdn(lambda: None, Homeserver("https://example.org")), "m.login.msisdn"),
+        (handlers.sso(Homeserver("https://example.org"), print), "m.login.sso"),
+        (handlers.oauth(print), "m.oauth"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_ready_made_callback_by_hand(callback: StartAuthStage, stage: str) -> None:
+    """Called with a stage that was made by hand, as in a test, a ready-made callback leaves no frame, either."""
+    with pytest.raises((InteractiveAuthError, TypeError, RuntimeError)) as caught:
+        callback(Stage(stage))
+
+    assert own(caught.value) == []
+
+
+#: They see to their frames themselves: the one decorates what must not be called after the success, the others
+#: drop what they were given first, or are coroutine functions.
+BY_THEMSELVES = {"InteractiveAuth.attempt_auth", "UIARequest.authenticate", "bots.attempt_auth"}
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        pytest.param(value.__init__ if inspect.isclass(value) else value, id=name)
+        for name, value in documented()
+        if "Raises:" in (inspect.getdoc(value) or "") and not name.endswith(tuple(BY_THEMSELVES))
+    ],
+)
+def test_what_may_raise(function: Callable[..., Any]) -> None:
+    """Every public function whose documentation tells of errors takes the library's frames out of them."""
+    assert getattr(function, "__wrapped__", None) is not None
 
 
 def test_a_group_of_errors(server: ScriptedServer) -> None:
