@@ -20,8 +20,9 @@ from requests.structures import CaseInsensitiveDict
 from ._checks import type_error
 from ._engine.auth import InteractiveAuth
 from ._errors import AuthCancelledError, HomeserverConnectionError, InteractiveAuthError
-from ._http.answers import RawResponse, reason_of
+from ._http.answers import RawResponse
 from ._http.answers import check_answer as _check_answer
+from ._http.reasons import reason_of
 from ._text import publish as _publish
 from ._tracebacks import forget_frames, without_frames
 

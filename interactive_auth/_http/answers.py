@@ -17,14 +17,15 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.structures import CaseInsensitiveDict
-from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 
 from .._checks import type_error
 from .._errors import HomeserverConnectionError, MatrixError, ServerProtocolError, hiding
 from .._replies import demands_auth
-from .._text import printable, shown
+from .._text import shown
 from .._tracebacks import without_frames
+from .reasons import reason_of
 
 #: The largest body that is read, in bytes; real answers to these endpoints stay far below.
 MAX_BODY = 8 * 1024 * 1024
@@ -115,23 +116,6 @@ def _credentials(request: requests.PreparedRequest | None) -> list[str]:
     # A request that was made by hand may have no headers, and an authorisation of its own may be of any type.
     header = request.headers.get("Authorization") if request is not None and request.headers else None
     return header.split()[1:] if isinstance(header, str) else []
-
-
-def reason_of(failure: BaseException, seconds: float) -> str:
-    """Say why a request failed, without the URL that requests and urllib3 put into their messages."""
-    cause: BaseException | None = failure
-    while cause is not None:
-        failure = cause
-        # urllib3 1.26 does not say what a failure to connect comes from, but raises it while that is handled.
-        handled = cause.__context__ if isinstance(cause, NewConnectionError) else None
-        inner = (getattr(cause, "reason", None), *cause.args, cause.__cause__, handled)
-        cause = next((error for error in inner if isinstance(error, BaseException)), None)
-    if isinstance(failure, (TimeoutError, requests.Timeout, ReadTimeoutError)):
-        return "it took too long" if seconds == math.inf else f"it took more than {seconds:g} seconds"
-    # The words of other kinds may be those of the server, and quote what it was sent.
-    if isinstance(failure, OSError) and not isinstance(failure, requests.RequestException) and str(failure):
-        return printable(str(failure), 200)
-    return type(failure).__name__
 
 
 def read_response(response: requests.Response, seconds: float, *, bounded: bool = False) -> RawResponse:

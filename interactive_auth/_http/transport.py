@@ -21,8 +21,9 @@ from .._errors import HomeserverConnectionError, hiding
 from .._text import shown
 from .adapter import open_session
 from .addresses import may_be_this_machine
-from .answers import REDIRECT, RawResponse, check_answer, read_response, reason_of, refuse_interim
+from .answers import REDIRECT, RawResponse, check_answer, read_response, refuse_interim
 from .quiet_log import quiet_log
+from .reasons import reason_of
 
 #: As many targets are kept prepared; a program that talks to more at a time prepares some of them again.
 _MOST_PREPARED = 64
