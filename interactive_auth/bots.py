@@ -22,7 +22,7 @@ from ._engine.auth import InteractiveAuth
 from ._errors import AuthCancelledError, HomeserverConnectionError, InteractiveAuthError
 from ._http.answers import RawResponse
 from ._http.answers import check_answer as _check_answer
-from ._http.reasons import reason_of
+from ._http.reasons import no_answer
 from ._text import publish as _publish
 from ._tracebacks import forget_frames, without_frames
 
@@ -111,7 +111,7 @@ def check_answer(status: int, headers: Mapping[str, str], body: bytes | str) -> 
     if not isinstance(body, (bytes, str)):
         raise type_error("body", "the bytes or the text of the answer", body)
     content = body.encode(errors="replace") if isinstance(body, str) else body
-    return _check_answer(RawResponse(status, CaseInsensitiveDict(headers), content), "the", "request")
+    return _check_answer(RawResponse(status, CaseInsensitiveDict(headers), content), "the request")
 
 
 @without_frames
@@ -150,8 +150,9 @@ def from_coroutine(
         except InteractiveAuthError:  # some are TimeoutErrors, too, and mean what they say
             raise
         except unanswered as error:
-            reason = reason_of(TimeoutError() if isinstance(error, asyncio.TimeoutError) else error, math.inf)
-        raise HomeserverConnectionError(f"the request got no answer: {reason}")
+            cause = TimeoutError() if isinstance(error, asyncio.TimeoutError) else error
+            text = no_answer(cause, "the request", math.inf)
+        raise HomeserverConnectionError(text)
 
     @without_frames
     def call(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -24,7 +24,7 @@ def check_base_url(value: object, *, allow_insecure_http: bool) -> str:
             on this machine, where passwords and tokens could be read on the way.
     """
     address = check_address(value, allow_insecure_http=allow_insecure_http)
-    if "_matrix" in address.split("/")[3:]:
+    if "_matrix" in address.lower().split("/")[3:]:
         raise ValueError(
             "base_url must be the homeserver's address alone, without /_matrix, like https://matrix.example.org"
         )
@@ -41,14 +41,18 @@ def check_address(value: object, *, allow_insecure_http: bool) -> str:
     text = check_required_text("base_url", value)
     if any(c.isspace() for c in text):
         raise ValueError("base_url must have no white space")
-    unfit = "base_url must be an http:// or https:// address with a host, like https://matrix.example.org"
+    unfit = (
+        "base_url must be an http:// or https:// address with a host, like https://matrix.example.org; "
+        "Homeserver.discover takes a server name or a user id"
+    )
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
         parts, host, port = urlsplit(""), None, None  # the error's text may quote a password
     strange = "\\" in text or not text.isprintable()
-    if host is None or port == 0 or parts.scheme not in ("http", "https") or strange:
+    twice = host in ("http", "https") and parts.netloc.endswith(":")
+    if host is None or port == 0 or parts.scheme not in ("http", "https") or strange or twice:
         raise ValueError(unfit)
     if parts.username is not None or "?" in text or "#" in text:
         raise ValueError("base_url must have no user name, password, query or fragment")
@@ -58,7 +62,7 @@ def check_address(value: object, *, allow_insecure_http: bool) -> str:
     if parts.scheme == "http" and not allow_insecure_http and not is_loopback(host):
         raise ValueError(
             f"base_url is plain http to {host}, where secrets can be read on the way: "
-            "use https, or allow_insecure_http=True"
+            "use https (or, in a program, allow_insecure_http=True)"
         )
     if ascii_host == host:
         return text

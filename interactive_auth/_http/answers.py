@@ -23,9 +23,9 @@ from urllib3.response import HTTPResponse
 from .._checks import type_error
 from .._errors import HomeserverConnectionError, MatrixError, ServerProtocolError, hiding
 from .._replies import demands_auth
-from .._text import shown
+from .._text import printable, shown
 from .._tracebacks import without_frames
-from .reasons import reason_of
+from .reasons import WRONG_ADDRESS, no_answer
 
 #: The largest body that is read, in bytes; real answers to these endpoints stay far below.
 MAX_BODY = 8 * 1024 * 1024
@@ -47,6 +47,8 @@ _MOST_ENCODINGS = 3
 _MOST_MEMBERS = 100
 #: The content types that are named in messages; any other text in that header may be a quotation of what was sent.
 _TYPES = frozenset({"text/html", "text/plain", "text/xml", "application/json", "application/xml"})
+#: What a 401 has that asks for authentication ("User-interactive API in the REST API"); an errcode it need not have.
+_OF_CHALLENGES = frozenset({"flows", "session", "completed", "params"})
 #: Where a response keeps what its Location header said, once that is hidden from requests.
 REDIRECT = "X-Interactive-Auth-Redirect"
 
@@ -91,14 +93,15 @@ def raise_for_matrix_error(response: requests.Response) -> dict[str, Any]:
     request: requests.PreparedRequest | None = response.request
     address = _address(response.url)
     method = (request and request.method) or "the request to"
+    told = f"{method} {shown(address)}"
     try:
         answer = read_response(response, _LONGEST_BODY)
     except (requests.RequestException, HTTPError, OSError) as failure:
-        reason = reason_of(failure, math.inf)
+        text = no_answer(failure, told, math.inf)
     else:
         with hiding(*_credentials(request)):
-            return check_answer(answer, method, address)
-    raise HomeserverConnectionError(f"{method} {shown(address)} got no answer: {reason}")
+            return check_answer(answer, told)
+    raise HomeserverConnectionError(text)
 
 
 def _address(url: str | None) -> str:
@@ -250,18 +253,21 @@ def _read(pieces: Iterable[bytes], seconds: float) -> bytes | None:
     return b"".join(chunks)
 
 
-def check_answer(answer: RawResponse, method: str, address: str) -> dict[str, Any]:
-    """Return the JSON object of a success, raise everything else."""
+def check_answer(answer: RawResponse, told: str) -> dict[str, Any]:
+    """Return the JSON object of a success, raise everything else.
+
+    Args:
+        answer: what was answered.
+        told: the method and the address, for messages.
+    """
     status = answer.status
     if answer.content == b"" and 200 <= status < 300:
         return {}  # some servers answer so where the specification has an empty object; the caller asks for fields
-    body, flaw = _parse(answer.content)
-    told = f"{method} {shown(address)}"
-    if flaw:
-        kind = _kind(answer.headers.get("Content-Type"))
-        told = (
-            f"{method} {shown(address)} was answered {status} with {flaw}, {kind}: is this the address of a homeserver?"
-        )
+    body, flaw = _parse(answer)
+    if 300 <= status < 400:
+        told = f"{told} was answered with a redirect, which is never followed{_place(answer)}"
+    elif flaw:
+        told = f"{told} was answered {status} with {flaw}: {WRONG_ADDRESS}"
     if 200 <= status < 300:
         if flaw:
             raise ServerProtocolError(told)
@@ -269,8 +275,6 @@ def check_answer(answer: RawResponse, method: str, address: str) -> dict[str, An
         if demands_auth(body):
             raise ServerProtocolError(f"{told} was answered {status} with a demand for authentication, as a success")
         return body
-    if 300 <= status < 400:
-        told = f"{method} {shown(address)} was answered with a redirect, which is never followed"
     # Not held by a name here: an error whose traceback leads back to itself outlives its last use.
     raise _error(answer, body, told)
 
@@ -282,23 +286,47 @@ def _kind(header: str | None) -> str:
     return kind if kind in _TYPES else "an unusual content type"
 
 
+def lack_error(told: str, field: str) -> ServerProtocolError:
+    """Make the error for a success that lacks what the specification requires."""
+    return ServerProtocolError(f"{told} was answered with success, but there is no usable {field}: {WRONG_ADDRESS}")
+
+
 def _error(answer: RawResponse, body: dict[str, Any], told: str) -> MatrixError:
     error = MatrixError(answer.status, body, _retry_after(answer.headers.get("Retry-After")))
     error._context = told
-    error._redirect = answer.headers.get("Location") or answer.headers.get(REDIRECT)
+    error._redirect = _location(answer)
     return error
 
 
-def _parse(content: bytes | None) -> tuple[dict[str, Any], str]:
+def _location(answer: RawResponse) -> str | None:
+    return answer.headers.get("Location") or answer.headers.get(REDIRECT)
+
+
+def _place(answer: RawResponse) -> str:
+    """Return whose address a redirect leads to: a website's other name, or a page to log in at."""
+    try:
+        parts = urlsplit(_location(answer) or "")
+    except ValueError:  # half of an IPv6 address
+        return ""
+    return f"; it leads to {printable(parts.hostname, 100)}" if parts.hostname else ""
+
+
+def _parse(answer: RawResponse) -> tuple[dict[str, Any], str]:
     """Return the JSON object of a body, and what is wrong with it; an empty string if nothing is."""
+    content = answer.content
     if content is None:
         return {}, f"a body of more than {MAX_BODY} bytes"
+    kind = _kind(answer.headers.get("Content-Type"))
+    details = f" ({len(content)} bytes, {kind})"
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):  # no JSON, not in Unicode, a number of 5,000 digits, or nested too deeply
-        return {}, f"a body that is not JSON ({len(content)} bytes)"
+        flaw = "a web page, not JSON" if kind == "text/html" else "a body that is not JSON"
+        return {}, (flaw if content else "an empty body") + details
     if not isinstance(value, dict):
-        return {}, f"JSON that is not an object ({len(content)} bytes)"
+        return {}, "JSON that is not an object" + details
+    if answer.status >= 400 and not isinstance(value.get("errcode"), str) and _OF_CHALLENGES.isdisjoint(value):
+        return value, "an error without an errcode" + details
     return value, ""
 
 

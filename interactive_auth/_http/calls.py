@@ -13,8 +13,9 @@ from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 from .._checks import check_optional_text, check_required_text
-from .._errors import MatrixError, ServerProtocolError, hiding
+from .._errors import MatrixError, hiding
 from .._tracebacks import without_frames
+from .answers import lack_error
 from .endpoints import CLIENT
 
 #: What a server answers /register/available with for a name that somebody has, or that is set aside.
@@ -126,7 +127,7 @@ class Calls(ABC):
     def _ask_bool(self, path: str, params: Mapping[str, str], key: str) -> bool:
         value = self._call("GET", path, None, params).get(key)
         if not isinstance(value, bool):
-            raise ServerProtocolError(f"{self.base_url} does not say in {key!r} what it was asked for")
+            raise lack_error(f"GET {self.base_url}{path}", key)
         return value
 
     # Accounts that live elsewhere

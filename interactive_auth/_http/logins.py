@@ -14,6 +14,7 @@ from typing_extensions import NotRequired
 from .._checks import check_bool, check_identifier, check_optional_text, check_required_text
 from .._errors import ServerProtocolError, hiding
 from .._tracebacks import without_frames
+from .answers import lack_error
 from .calls import Calls
 from .endpoints import APPLICATION_SERVICE, CLIENT, given_fields
 
@@ -153,7 +154,7 @@ class Logins(Calls):
             )
         with hiding(password, token):
             answer = self._call("POST", f"{CLIENT}/login", given_fields(fields), with_token=kind == APPLICATION_SERVICE)
-        response = _checked("login", answer, "user_id", "access_token", "device_id")
+        response = _checked(f"POST {self.base_url}{CLIENT}/login", answer, "user_id", "access_token", "device_id")
         self._take_over(response["access_token"])
         return cast("LoginResponse", response)
 
@@ -178,7 +179,7 @@ class Logins(Calls):
         token = check_required_text("refresh_token", refresh_token)
         with hiding(token):
             answer = self._call("POST", f"{CLIENT}/refresh", {"refresh_token": token})
-        response = _checked("refresh", answer, "access_token")
+        response = _checked(f"POST {self.base_url}{CLIENT}/refresh", answer, "access_token")
         self._take_over(response["access_token"])
         return cast("RefreshResponse", response)
 
@@ -205,7 +206,7 @@ class Logins(Calls):
             HomeserverConnectionError: there was no complete answer.
         """
         answer = self._call("GET", f"{CLIENT}/account/whoami", with_token=True)
-        return cast("WhoamiResponse", _checked("account/whoami", answer, "user_id"))
+        return cast("WhoamiResponse", _checked(f"GET {self.base_url}{CLIENT}/account/whoami", answer, "user_id"))
 
     def _take_over(self, token: str) -> None:
         try:
@@ -214,7 +215,7 @@ class Logins(Calls):
             raise ServerProtocolError(f"{self.base_url} gave an access token that cannot be sent") from None
 
 
-def _checked(name: str, answer: Mapping[str, Any], *required: str) -> dict[str, Any]:
+def _checked(told: str, answer: Mapping[str, Any], *required: str) -> dict[str, Any]:
     """Return an answer whose fields have their types; what is not required and has another one is left out.
 
     Raises:
@@ -226,6 +227,6 @@ def _checked(name: str, answer: Mapping[str, Any], *required: str) -> dict[str, 
         if type(value) is kind and value != "":
             continue
         if field in required:
-            raise ServerProtocolError(f"{name} was answered with success, but there is no usable {field}")
+            raise lack_error(told, field)
         checked.pop(field, None)
     return checked

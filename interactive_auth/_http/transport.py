@@ -7,6 +7,7 @@ judging of answers (``answers``).
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from .adapter import open_session
 from .addresses import may_be_this_machine
 from .answers import REDIRECT, RawResponse, check_answer, read_response, refuse_interim
 from .quiet_log import quiet_log
-from .reasons import reason_of
+from .reasons import no_answer
 
 #: As many targets are kept prepared; a program that talks to more at a time prepares some of them again.
 _MOST_PREPARED = 64
@@ -114,16 +115,17 @@ class Transport:
             ServerProtocolError: the answer is a success without a JSON object.
             HomeserverConnectionError: there was no complete answer.
         """
+        told = f"{target.method} {shown(target.address)}"
         try:
             with quiet_log():
                 answer = self._exchange(target, None if body is None else body.encode("ascii"), token)
         except (requests.RequestException, HTTPError, OSError) as failure:
-            reason = reason_of(failure, self.timeout)
+            text = no_answer(failure, told, self.timeout, _sent(target, body, token))
         else:
             with hiding(token):
-                return check_answer(answer, target.method, target.address)
+                return check_answer(answer, told)
         # Raised out here it has no context: a requests exception holds the request, and with it what was sent.
-        raise HomeserverConnectionError(f"{target.method} {shown(target.address)} got no answer: {reason}")
+        raise HomeserverConnectionError(text)
 
     def _exchange(self, target: Target, body: bytes | None, token: str | None) -> RawResponse:
         # All that the caller may have changed of a session since the last request counts.
@@ -206,6 +208,11 @@ class Transport:
 
     def _is_at_home(self, target: Target) -> bool:
         return _origin(target.address) == self._origin
+
+
+def _sent(target: Target, body: str | None, token: str | None) -> str:
+    """Return all that was sent, as a person reads it and as it stood on the wire."""
+    return f"{target.params} {token} {body} {json.dumps(json.loads(body or '0'), ensure_ascii=False)}"
 
 
 def _origin(address: str) -> tuple[str, str]:

@@ -14,10 +14,11 @@ from typing_extensions import Unpack
 
 from .._checks import type_error
 from .._engine.auth import InteractiveAuth
-from .._errors import ServerProtocolError, hiding
+from .._errors import hiding
 from .._text import is_encodable, printable
 from .._tracebacks import forget_frames, without_frames
 from .._types import InteractiveAuthOptions, RequestEmailToken, RequestMsisdnToken, StageCallbacks, StageType
+from .answers import lack_error
 
 R = TypeVar("R", bound=Mapping[str, Any])
 
@@ -113,7 +114,7 @@ class UIARequest(Generic[R]):
             response = self._send(f"{self._head}{added}}}")
         for name, kind in self._required.items():
             if not isinstance(response.get(name), kind):
-                raise ServerProtocolError(f"{self._name} was answered with success, but there is no usable {name}")
+                raise lack_error(self._name, name)
         return cast("R", response)
 
     def authenticate(self, start_auth_stage: StageCallbacks[StageType], **options: Unpack[InteractiveAuthOptions]) -> R:

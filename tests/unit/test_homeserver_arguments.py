@@ -82,6 +82,9 @@ def test_bad_base_url(address: str) -> None:
     [
         ("https://matrix.example.org/_matrix", "the homeserver's address alone, without /_matrix"),
         ("https://matrix.example.org/_matrix/", "the homeserver's address alone, without /_matrix"),
+        ("https://example.org/_MATRIX/client", "the homeserver's address alone, without /_matrix"),
+        ("https://https://example.org", "an http:// or https:// address"),
+        ("example.org", "Homeserver.discover takes a server name or a user id"),
         ("https://example.org/sub/_matrix/client/v3", "the homeserver's address alone, without /_matrix"),
         (" https://matrix.example.org", "no white space"),
         ("https://matrix.example.org\n", "no white space"),
@@ -117,7 +120,7 @@ INSECURE = [
 @pytest.mark.parametrize("address", INSECURE, ids=ascii)
 def test_plain_http_is_refused(address: str) -> None:
     """Plain http to anything but this machine is a ValueError that names the way out."""
-    with pytest.raises(ValueError, match=r"base_url is plain http to .* use https, or allow_insecure_http=True"):
+    with pytest.raises(ValueError, match=r"base_url is plain http to .* use https \(or, .*allow_insecure_http=True\)"):
         Homeserver(address)
 
 

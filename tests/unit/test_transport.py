@@ -7,8 +7,11 @@ import json
 import math
 import os
 import pickle
+import socket
+import ssl
 import time
 from collections.abc import Iterator
+from http.client import BadStatusLine
 from typing import Any
 
 import pytest
@@ -205,12 +208,72 @@ def test_success_without_a_body_that_is_needed(adapter: Adapter, session: reques
         Homeserver(ADDRESS, session=session).register("alice")(None)
 
 
+WRONG = [
+    (200, "text/html", b"<html>", "200 with a web page, not JSON "),
+    (404, "text/html", b"<html>", "404 with a web page, not JSON "),
+    (405, "text/html", b"", "405 with an empty body "),
+    (404, "application/json", b"{}", "404 with an error without an errcode "),
+    (404, "application/json", b'{"detail": "Not Found"}', "404 with an error without an errcode "),
+    (400, "application/json", b'{"error": {"code": 1}}', "400 with an error without an errcode "),
+    (400, "text/plain", b"HTTP to an HTTPS port", "400 with a body that is not JSON "),
+    (200, "application/json", b'{"hello": 1}', "with success, but there is no usable user_id"),
+]
+
+
+@pytest.mark.parametrize(("status", "kind", "body", "said"), WRONG, ids=[said for *_, said in WRONG])
+def test_an_address_of_something_else(
+    adapter: Adapter, session: requests.Session, status: int, kind: str, body: bytes, said: str
+) -> None:
+    """What answers there is described in a line: the method, the address, and where the right one is found."""
+    adapter.status, adapter.headers, adapter.body = status, {"Content-Type": kind}, body
+
+    with pytest.raises((MatrixError, ServerProtocolError)) as caught:
+        Homeserver(ADDRESS, session=session).register("alice")(None)
+
+    line = str(caught.value)
+    assert f"POST {ADDRESS}/_matrix/client/v3/register was answered {said}" in line
+    assert ": is this the address of a homeserver? " in line
+    assert "https://SERVER_NAME/.well-known/matrix/client" in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"errcode": "M_X"}', b'{"session": "S"}', b'{"flows": []}', b'{"completed": [], "params": {}}']
+)
+def test_what_a_homeserver_answers(adapter: Adapter, request_: UIARequest[Any], body: bytes) -> None:
+    """An error with an errcode, and a demand for authentication, may well be a homeserver's."""
+    adapter.status, adapter.body = 401, body
+
+    with pytest.raises(MatrixError) as caught:
+        request_(None)
+
+    assert str(caught.value).endswith(f"(POST {ADDRESS}{PATH})")
+
+
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("https://www.example.org/login?token=tok", "never followed; it leads to www.example.org)"),
+        ("/login", "never followed)"),
+        ("https://[::1/", "never followed)"),
+    ],
+)
+def test_where_a_redirect_leads(adapter: Adapter, request_: UIARequest[Any], location: str, said: str) -> None:
+    """The host that it names is told, since that may be the homeserver's, and nothing else of it."""
+    adapter.status, adapter.headers = 301, {"Location": location}
+
+    with pytest.raises(MatrixError) as caught:
+        request_(None)
+
+    assert str(caught.value).endswith(said)
+
+
 @pytest.mark.parametrize("status", [400, 401, 502])
 def test_error_without_a_body(adapter: Adapter, request_: UIARequest[Any], status: int) -> None:
     """An error without a body is one without data, and says so."""
     adapter.status, adapter.body = status, b""
 
-    with pytest.raises(MatrixError, match=r"a body that is not JSON \(0 bytes\)") as caught:
+    with pytest.raises(MatrixError, match=r"an empty body \(0 bytes") as caught:
         request_(None)
 
     assert (caught.value.http_status, caught.value.data) == (status, {})
@@ -348,15 +411,46 @@ def test_retry_after_in_the_body(adapter: Adapter, request_: UIARequest[Any]) ->
 
 POOL: Any = None
 FAILURES = {
-    "nested": (requests.ConnectionError(MaxRetryError(POOL, "/x?token=tok", ProxyError("tok", OSError("no")))), "no"),
+    "nested": (
+        requests.ConnectionError(MaxRetryError(POOL, "/x?token=tok", ProxyError("tok", OSError("no")))),
+        "no; a proxy .* stands in between",
+    ),
     "refused": (requests.ConnectionError(NewConnectionError(POOL, "refused by tok")), "NewConnectionError"),
     "system's words": (
         requests.ConnectionError(ProtocolError("Aborted.", OSError(104, "reset"))),
-        r"\[Errno 104\] reset",
+        r"\[Errno 104\] reset; is this the address of a homeserver\? If it is, try again",
     ),
     "timeout": (requests.ReadTimeout("Read timed out: /x?token=tok"), "it took more than 7 seconds"),
     "no words": (OSError(), "OSError"),
-    "bare": (requests.ConnectionError("https://matrix.example.org/x?token=tok"), "ConnectionError"),
+    "unknown host": (
+        requests.ConnectionError(socket.gaierror(-2, "no name")),
+        r".* no name; is the address right, and the network up\?",
+    ),
+    "nobody listens": (
+        requests.ConnectionError(ConnectionRefusedError(111, "refused")),
+        r".* refused; is the address right, and the homeserver running\?",
+    ),
+    "certificate": (
+        requests.exceptions.SSLError(ssl.SSLCertVerificationError("self-signed")),
+        ".*self-signed.*; this machine does not trust its certificate; .* REQUESTS_CA_BUNDLE .*",
+    ),
+    "no TLS": (
+        requests.exceptions.SSLError(ssl.SSLError(1, "wrong version")),
+        r".*wrong version.*; does it speak https at this port\?",
+    ),
+    "no HTTP": (
+        requests.ConnectionError(ProtocolError("Aborted.", BadStatusLine("SSH-tok"))),
+        r"BadStatusLine; is this the address of a homeserver\? .*",
+    ),
+    "a mock": (
+        requests.ConnectionError("Refused: no mock matches.\n\nRequest:\n- POST https://x/?token=tok"),
+        r"Refused: no mock matches\.",
+    ),
+    "a mock that quotes": (
+        requests.ConnectionError(f"no match for password={SECRET!r} of Bearer the-access-token"),
+        r"no match for \[hidden\]='\[hidden\] \[hidden\] \[hidden\] \[hidden\]' of Bearer \[hidden\]",
+    ),
+    "bare": (requests.ConnectionError("https://matrix.example.org/x?token=tok"), "https://matrix.example.org/x"),
     "of urllib3": (LocationParseError("tok"), "LocationParseError"),
     "terminal": (OSError("\x1b[2J" + "x" * 1000), r"\\x1b\[2Jx{190,196}\.\.\."),
 }
