@@ -14,7 +14,6 @@ from .._checks import (
     check_function,
     check_mapping,
     check_required_text,
-    check_seconds,
     check_text,
     type_error,
 )
@@ -45,6 +44,8 @@ from .options import (
     check_identity_server,
     check_inputs,
     check_max_attempts,
+    check_poll_interval,
+    check_poll_timeout,
     check_supported,
     make_client_secret,
 )
@@ -145,8 +146,8 @@ class InteractiveAuth(Generic[T_co]):
             supported=check_supported(supported_stages, handlers),
             busy_changed=busy_changed,
             max_attempts=check_max_attempts(max_attempts),
-            poll_interval=_check_interval(poll_interval),
-            poll_timeout=_check_timeout(poll_timeout),
+            poll_interval=check_poll_interval(poll_interval),
+            poll_timeout=check_poll_timeout(poll_timeout),
             retry=retry,
         )
         email, phone = check_inputs(inputs)
@@ -182,7 +183,7 @@ class InteractiveAuth(Generic[T_co]):
     @poll_interval.setter
     @without_frames
     def poll_interval(self, value: float) -> None:
-        self._options = self._options._replace(poll_interval=_check_interval(value))
+        self._options = self._options._replace(poll_interval=check_poll_interval(value))
 
     @property
     def poll_timeout(self) -> float | None:
@@ -192,7 +193,7 @@ class InteractiveAuth(Generic[T_co]):
     @poll_timeout.setter
     @without_frames
     def poll_timeout(self, value: float | None) -> None:
-        self._options = self._options._replace(poll_timeout=_check_timeout(value))
+        self._options = self._options._replace(poll_timeout=check_poll_timeout(value))
 
     def __repr__(self) -> str:
         made = hasattr(self, "_conversation")  # or it is shown in the traceback of a refused argument
@@ -365,14 +366,6 @@ class InteractiveAuth(Generic[T_co]):
         if self._conversation.stage != stage:
             raise RuntimeError(f"stage {stage} is over, so nothing can be done when it is")
         self._conversation.cleanups.callback(function)
-
-
-def _check_interval(value: object) -> float:
-    return check_seconds("poll_interval", value, zero=False)
-
-
-def _check_timeout(value: object) -> float | None:
-    return None if value is None else check_seconds("poll_timeout", value)
 
 
 publish(globals())

@@ -10,7 +10,7 @@ import string
 from collections.abc import Collection, Mapping
 from typing import NamedTuple, cast
 
-from .._checks import check_country, check_function, check_mapping, check_text, type_error
+from .._checks import check_country, check_function, check_mapping, check_seconds, check_text, type_error
 from .._text import printable
 from .._types import BusyChanged, RetryPolicy, StartAuthStage
 
@@ -79,6 +79,16 @@ def check_max_attempts(value: object) -> int | None:
     if value < 1:
         raise ValueError(f"max_attempts must be 1 or more, or None for no limit, not {value}")
     return value
+
+
+def check_poll_interval(value: object) -> float:
+    """Return ``poll_interval``: seconds, more than 0."""
+    return check_seconds("poll_interval", value, zero=False)
+
+
+def check_poll_timeout(value: object) -> float | None:
+    """Return ``poll_timeout``: seconds, None for no end."""
+    return None if value is None else check_seconds("poll_timeout", value)
 
 
 def check_inputs(value: object) -> tuple[tuple[str] | None, tuple[str, str] | None]:
