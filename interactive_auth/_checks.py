@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ._text import is_encodable
@@ -77,6 +77,26 @@ def check_function(name: str, value: object, *, optional: bool = False, expected
             f"{name} must be an ordinary function: a coroutine function does nothing when it is called, "
             "but interactive_auth.bots.from_coroutine makes one of it"
         )
+
+
+def check_takes_one(name: str, value: Callable[..., object], argument: str) -> None:
+    """Check that a function can be called with one argument.
+
+    Args:
+        name: what the function is called.
+        value: the function.
+        argument: what it will be given.
+    """
+    try:
+        signature = inspect.signature(value)
+    except ValueError:  # some built-in functions have no signature to be read
+        return
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} must take one argument, {argument} ({error}); functools.partial gives it what else it wants"
+        ) from None
 
 
 def check_country(name: str, value: object) -> str:

@@ -36,6 +36,8 @@ from ._tracebacks import without_frames
 
 _E = TypeVar("_E", bound="InteractiveAuthError")
 
+#: What can be done after an attempt has ended, in words for both ways to begin one.
+GO_ON = "request.authenticate() begins anew, an InteractiveAuth's attempt_auth() goes on in the same session"
 #: Shorter strings are not treated as secrets: cutting them out would only garble the server's words.
 _SHORTEST_SECRET = 6
 #: "Common error codes", ``M_USER_LIMIT_EXCEEDED`` (v1.18, MSC4335), and its name as a draft; each with what
@@ -307,10 +309,7 @@ class StageFailedError(InteractiveAuthError):
             if error.errcode is None and error.error is None:
                 text += " and gave no reason, so do_request may not be sending auth"
         text = text.removesuffix(".")  # some servers end their words with one
-        super().__init__(
-            f"{text}. Try again with another answer: request.authenticate() begins anew, an InteractiveAuth's "
-            "attempt_auth() goes on in the same session."
-        )
+        super().__init__(f"{text}. Try again with another answer: {GO_ON}.")
         self.stage = stage
         self.attempts = attempts
 
@@ -337,7 +336,7 @@ class AuthTimeoutError(InteractiveAuthError, TimeoutError):
         reason = f"; {why}" if why else ""
         super().__init__(
             f"{printable(stage, 100)} was not completed within {seconds:g} seconds{said}{reason}. "
-            "An InteractiveAuth's attempt_auth() goes on waiting in the same session; poll_timeout says for how long."
+            f"poll_timeout says how long to wait; {GO_ON}."
         )
         self.stage = stage
 

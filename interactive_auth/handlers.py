@@ -147,9 +147,10 @@ def terms(accept: Callable[[list[Policy]], bool], *, language: str = "en") -> St
 
     @without_frames
     def answer(stage: Stage) -> dict[str, Any]:
-        accepted = accept(read_policies(stage.params.get("policies"), wanted))
+        accepted: bool | None = accept(read_policies(stage.params.get("policies"), wanted))
         if accepted is None:
-            raise TypeError("what accept returns must be true or false, not None: does it lack a return?")
+            kind = printable(stage.type, 100)
+            raise TypeError(f"what accept returned for {kind} must be true or false, not None: does it lack a return?")
         if not accepted:
             raise AuthCancelledError("the terms of service were not accepted, and the server insists on them")
         return {"type": stage.type}

@@ -14,6 +14,7 @@ from .._checks import (
     check_function,
     check_mapping,
     check_required_text,
+    check_takes_one,
     check_text,
     type_error,
 )
@@ -126,6 +127,7 @@ class InteractiveAuth(Generic[T_co]):
         retry: RetryPolicy | None = RetryPolicy(),  # noqa: B008 (frozen)
     ) -> None:
         check_function("do_request", do_request)
+        check_takes_one("do_request", do_request, "the auth dict or None")
         handlers = check_handlers(start_auth_stage)
         # What a request or a mapping of callbacks brings along need not be named again.
         request_email_token = request_email_token or getattr(do_request, "request_email_token", None)
@@ -223,6 +225,7 @@ class InteractiveAuth(Generic[T_co]):
         except BaseException as error:
             if not self._handover.is_running():
                 self._conversation.cleanups.close()  # if Ctrl-C has kept that from being done
+                self._conversation.ended = type(error).__name__
             forget_frames(error)
             raise
         # Nothing is called from here on, so no Ctrl-C can come between.

@@ -20,7 +20,7 @@ from .._retry import IS_REPEATED, Retries
 from .._text import copied, plain
 from .._types import AuthType, DoRequest, Inputs, ResumeState, RetryPolicy, StateChanged
 from .handover import Handover
-from .misuse import refuse_misuse
+from .misuse import refuse_misuse, warn_of_misuse
 from .session import UIASession
 from .threepid import Threepid
 from .words import auth_for_a_log, for_a_log, standing
@@ -56,6 +56,7 @@ class Conversation(Generic[T]):
         cleanups: what its callback wants to be done when it is over.
         resumed: whether the session was begun elsewhere.
         wrong: how many wrong answers each stage was given in this attempt.
+        ended: the name of the error that the last attempt has ended with, empty if none has.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Conversation(Generic[T]):
         self.cleanups = ExitStack()
         self.resumed = False
         self.wrong: dict[str, int] = {}
+        self.ended = ""
         self._do_request = do_request
         self._handover = handover
         self._identity_server = identity_server
@@ -161,6 +163,9 @@ class Conversation(Generic[T]):
             self._responses[_RESPONSE]
         except FAILURES as failure:
             self._note(failure)
+        except Exception as error:
+            warn_of_misuse(error)
+            raise
         if self.has_succeeded():
             self._handover.succeed()
             self.session.succeed()
@@ -234,9 +239,7 @@ class Conversation(Generic[T]):
             ServerProtocolError: the answer has no usable sid.
             Exception: whatever else the token request raised.
         """
-        if threepid.request is None:
-            argument = f"request_{threepid.medium}_token"
-            raise RuntimeError(f"there is no token request for {threepid.stage}: give {argument} to the constructor")
+        request = threepid.usable_request()
         since = self._handover.cancels()
         with Retries(self._retry) as retries:
             while True:
@@ -245,7 +248,7 @@ class Conversation(Generic[T]):
                 arguments = (*address, self.client_secret, threepid.send_attempt + 1, self.session.id)
                 before = IS_REPEATED.set(True)
                 try:
-                    reply = threepid.request(*arguments)
+                    reply = request(*arguments)
                     refuse_misuse(reply, f"request_{threepid.medium}_token")
                 except FAILURES as failure:
                     failure.__traceback__ = None
@@ -292,7 +295,10 @@ class Conversation(Generic[T]):
 
     def standing(self) -> str:
         """Return where the authentication stands, in words, without a secret."""
-        return "succeeded" if _RESPONSE in self._responses else standing(self.session, self.stage)
+        if _RESPONSE in self._responses:
+            return "succeeded"
+        how = "running" if self._handover.is_running() else self.ended and f"ended with {self.ended}"
+        return standing(self.session, self.stage, how or "not begun")
 
     def may_send(self, stage: str, constant: str) -> bool:
         """Note that a constant is sent, and return whether it may be: once in a session, and never once refused."""

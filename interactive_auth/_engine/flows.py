@@ -16,6 +16,8 @@ Stages = tuple[str, ...]
 
 #: As many flows as an error message lists; a stranger may offer thousands.
 _LISTED = 10
+#: As many stages without a handler are named for a flow.
+_LACKED = 3
 #: As many names of stages; a mapping of callbacks has few.
 _NAMED = 12
 
@@ -107,11 +109,13 @@ def _unhandled(flow: Stages, completed: Collection[str], needs: Needs) -> list[s
 def _lacks(flow: Stages, completed: Collection[str], needs: Needs) -> list[str]:
     """Return why ``flow`` does not fit, a phrase each; an empty list if it fits."""
     reasons = [f"it lacks {stage}, for which an input was given" for stage in needs.given if stage not in flow]
-    reasons += [f"there is no handler for {printable(stage, 100)}" for stage in _unhandled(flow, completed, needs)]
+    if unhandled := _unhandled(flow, completed, needs):
+        named = ", ".join(printable(stage, 100) for stage in unhandled[:_LACKED])
+        reasons.append(f"there is no handler for {named}{', ...' if unhandled[_LACKED:] else ''}")
     for stage in (AuthType.EMAIL, AuthType.MSISDN):
         # The caller says that it can ask for the missing address later by naming the stage.
-        named = needs.supported is not None and stage in needs.supported
-        if stage in flow and stage not in completed and stage not in needs.given and not named:
+        can_ask = needs.supported is not None and stage in needs.supported
+        if stage in flow and stage not in completed and stage not in needs.given and not can_ask:
             reasons.append(f"{stage} needs an input that was not given, and supported_stages does not name it")
     return reasons
 
@@ -125,11 +129,13 @@ def _given_keys(flows: Sequence[Stages], completed: Collection[str], needs: Need
 
 
 def _no_flow(flows: Sequence[Stages], completed: Collection[str], needs: Needs) -> NoAuthFlowFoundError:
-    lines = []
+    # Flows that lack the same are told together.
+    alike: dict[str, list[str]] = {}
     for flow in flows[:_LISTED]:
         stages = printable(" -> ".join(flow), 200) if flow else "(no stages)"
-        why = "; ".join(_lacks(flow, completed, needs)[:3]) or "it has no stages, and others are offered"
-        lines.append(f"{stages}: {why}")
+        why = "; ".join(_lacks(flow, completed, needs)) or "it has no stages, and others are offered"
+        alike.setdefault(why, []).append(stages)
+    lines = [f"{', '.join(those)}: {why}" for why, those in alike.items()]
     if len(flows) > _LISTED:
         lines.append(f"and {len(flows) - _LISTED} more")
     offered = " | ".join(lines) if lines else "the server offers no flow at all"

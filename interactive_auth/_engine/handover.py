@@ -23,7 +23,7 @@ from dataclasses import replace
 from types import GeneratorType
 from typing import Any, ClassVar, NamedTuple, cast
 
-from .._errors import AuthCancelledError
+from .._errors import GO_ON, AuthCancelledError
 from .._types import Wait, WaitChanged, WaitReason
 
 _log = logging.getLogger("interactive_auth")
@@ -195,7 +195,7 @@ class Handover:
             since: what ``cancels()`` returned when the work began; None for the beginning of the attempt.
         """
         if self._cancelled(since):
-            raise AuthCancelledError("the authentication was cancelled; attempt_auth() goes on in the same session")
+            raise AuthCancelledError(f"the authentication was cancelled; {GO_ON}")
 
     def _cancelled(self, since: int | None) -> bool:
         return self._cancels != (self._cancels_before if since is None else since)

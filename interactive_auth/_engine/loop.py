@@ -96,7 +96,7 @@ class Attempt(Generic[T]):
             else:
                 raise ServerProtocolError(
                     "every stage of the flow is completed, and the server still asks for authentication: "
-                    "a new InteractiveAuth, without the saved session, begins anew"
+                    "begin anew, without the saved session"
                 ) from self._conversation.failure
 
     def _start_over(self) -> Reply:

@@ -8,15 +8,25 @@ from __future__ import annotations
 import secrets
 import string
 from collections.abc import Collection, Mapping
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
-from .._checks import check_country, check_function, check_mapping, check_seconds, check_text, type_error
+from .._checks import (
+    check_country,
+    check_function,
+    check_mapping,
+    check_seconds,
+    check_takes_one,
+    check_text,
+    type_error,
+)
 from .._text import printable
 from .._types import BusyChanged, RetryPolicy, StartAuthStage
 
 _INPUTS = ("email_address", "phone_country", "phone_number")
 #: The mapping key that serves every stage not named.
 _ANY = "*"
+#: The modules whose functions make callbacks.
+_MAKERS = ("handlers.", "console.")
 _SECRET_LENGTH = 32
 _ALPHABET = (string.digits + string.ascii_letters).encode()
 #: A letter for each byte; that a few letters stand for five bytes and the others for four costs a hundredth of a bit.
@@ -114,16 +124,25 @@ def check_identity_server(id_server: object, id_access_token: object) -> dict[st
     return given
 
 
+def _check_callback(name: str, value: Any, *, expected: str = "callable") -> None:
+    check_function(name, value, expected=expected)
+    path = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"
+    home, _, made = path.partition(".")
+    if home == "interactive_auth" and made.startswith(_MAKERS) and made.count(".") == 1:
+        raise TypeError(f"{name} is {made} itself, which makes callbacks: call it, and give what it returns")
+    check_takes_one(name, value, "the stage")
+
+
 def check_handlers(value: object) -> Handlers:
     """Return the stage callbacks of ``start_auth_stage``: one for all stages, or a mapping by stage type."""
     if not isinstance(value, Mapping):
-        check_function("start_auth_stage", value, expected="callable, or a mapping from stage type to a callable")
+        _check_callback("start_auth_stage", value, expected="callable, or a mapping from stage type to a callable")
         return Handlers({}, cast("StartAuthStage", value), None)
     by_stage = {}
     for stage, handler in value.items():
         if not isinstance(stage, str):
             raise type_error("each key of start_auth_stage", "a stage type (str)", stage)
-        check_function(f"start_auth_stage[{str(stage)!r}]", handler)
+        _check_callback(f"start_auth_stage[{str(stage)!r}]", handler)
         by_stage[str(stage)] = handler
     other = by_stage.pop(_ANY, None)
     return Handlers(by_stage, other, None if other is not None else frozenset(by_stage))

@@ -46,6 +46,19 @@ class Threepid:
         """What the methods and arguments for it have in their names."""
         return "email" if self.stage is AuthType.EMAIL else "msisdn"
 
+    def usable_request(self) -> Callable[..., Mapping[str, Any]]:
+        """Return the token request.
+
+        Raises:
+            RuntimeError: the caller gave none.
+        """
+        if self.request is None:
+            argument = f"request_{self.medium}_token"
+            raise RuntimeError(
+                f"there is no token request for {self.stage}: give {argument} to InteractiveAuth or authenticate()"
+            )
+        return self.request
+
     def use(self, sid: str | None) -> None:
         """Go on with another validation session, of which nothing is known but its sid; None for none."""
         self.sid = sid

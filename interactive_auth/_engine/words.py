@@ -27,16 +27,17 @@ def auth_for_a_log(auth: Mapping[str, Any] | None) -> str:
     return "the session alone" if kind is None else f"auth of the type {printable(kind, 100)}"
 
 
-def standing(session: UIASession, stage: str | None) -> str:
+def standing(session: UIASession, stage: str | None, how: str) -> str:
     """Return where an authentication stands.
 
     Args:
         session: what the server has said.
         stage: the stage that is being done, None if none is.
+        how: whether an attempt runs, or how it has ended.
     """
     if session.chosen is None:
-        return "nothing was asked for yet"
+        return how
     done = [each for each in session.chosen if each in session.completed]
     now = stage or next_stage(session.chosen, session.completed)
     where = "every stage is done" if now is None else f"at {printable(now, 100)}"
-    return f"{where}, {len(done)} of {len(session.chosen)} stages completed"
+    return f"{how}, {where}, {len(done)} of {len(session.chosen)} stages completed"

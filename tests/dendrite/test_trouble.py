@@ -180,7 +180,7 @@ def test_a_session_in_which_the_password_was_right(account: Account, knows_passw
         first.attempt_auth()
     act = change_password(account)
 
-    with pytest.raises(ServerProtocolError, match="without the saved session, begins anew"):
+    with pytest.raises(ServerProtocolError, match="begin anew, without the saved session"):
         act.request.authenticate(knows_password, session_id=first.get_session_id())
     act.request.authenticate(knows_password)
 

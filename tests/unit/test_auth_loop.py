@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
-from interactive_auth import MatrixError, Stage
+from interactive_auth import InteractiveAuth, InteractiveAuthError, MatrixError, Stage
 
 PASSWORD, TERMS, DUMMY, SSO = "m.login.password", "m.login.terms", "m.login.dummy", "m.login.sso"
 EMAIL, MSISDN = "m.login.email.identity", "m.login.msisdn"
@@ -278,12 +278,31 @@ def test_repr(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> 
     auth.attempt_auth()
 
     assert [*seen, repr(auth)] == [
-        "<InteractiveAuth: nothing was asked for yet>",
-        "<InteractiveAuth: at m.login.terms, 0 of 2 stages completed>",
-        "<InteractiveAuth: at m.login.password, 1 of 2 stages completed>",
-        "<InteractiveAuth: every stage is done, 2 of 2 stages completed>",
+        "<InteractiveAuth: not begun>",
+        "<InteractiveAuth: running, at m.login.terms, 0 of 2 stages completed>",
+        "<InteractiveAuth: running, at m.login.password, 1 of 2 stages completed>",
+        "<InteractiveAuth: running, every stage is done, 2 of 2 stages completed>",
         "<InteractiveAuth: succeeded>",
     ]
+
+
+@pytest.mark.parametrize(
+    ("answers", "shown"),
+    [
+        ([MatrixError(500, {})], "ended with MatrixError"),
+        ([challenge(["m.login.sso"])], "ended with AuthTimeoutError, at m.login.sso, 0 of 1 stages completed"),
+    ],
+)
+def test_repr_after_an_error(server: ScriptedServer, answers: list[Any], shown: str) -> None:
+    """After an error it says which, and where the next attempt begins; the session is not shown."""
+    server.will(*answers)
+    server.then_always(challenge(["m.login.sso"]))
+    auth = InteractiveAuth(server, lambda stage: None, poll_timeout=1)
+
+    with pytest.raises(InteractiveAuthError):
+        auth.attempt_auth()
+
+    assert repr(auth) == f"<InteractiveAuth: {shown}>"
 
 
 def test_the_stage_knows_who_asks(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> None:

@@ -11,7 +11,16 @@ import pytest
 import requests
 from support.scripted import NewAuth, ScriptedServer, ScriptedUser, challenge
 
-from interactive_auth import AuthTimeoutError, Homeserver, InteractiveAuth, MatrixError, Stage
+from interactive_auth import (
+    AuthTimeoutError,
+    Homeserver,
+    InteractiveAuth,
+    MatrixError,
+    Stage,
+    browser,
+    console,
+    handlers,
+)
 
 PASSWORD, EMAIL, MSISDN = "m.login.password", "m.login.email.identity", "m.login.msisdn"
 
@@ -120,6 +129,90 @@ def test_coroutine_functions_are_refused(wrong: Any, where: str) -> None:
 
     with pytest.raises(TypeError, match=f"^{where} must be an ordinary function"):
         InteractiveAuth(**arguments)
+
+
+# What do_request raises
+
+
+class AiohttpError(Exception):
+    """What another client raises for an error response."""
+
+    status = 401
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (requests.HTTPError("401 Unauthorized", response=response(401)), 401),
+        (requests.HTTPError("409 Conflict", response=response(409)), 409),
+        (AiohttpError(), 401),
+    ],
+    ids=["requests", "a refusal", "another client"],
+)
+def test_raise_for_status(new_auth: NewAuth, server: ScriptedServer, error: Exception, status: int) -> None:
+    """What a response's own check raises passes unchanged, and a warning names what the library can read."""
+    server.will(error)
+
+    with (
+        pytest.warns(RuntimeWarning, match=rf"raised \w+ for .* the status {status}.*raise_for_matrix_error"),
+        pytest.raises(type(error)) as caught,
+    ):
+        new_auth().attempt_auth()
+
+    assert caught.value is error
+    assert vars(caught.value).keys() <= {"response", "request"}
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), requests.HTTPError("without a response"), requests.HTTPError()])
+def test_other_errors_need_no_word(new_auth: NewAuth, server: ScriptedServer, error: Exception) -> None:
+    """What is not about an answer passes unchanged, and without a warning."""
+    server.will(error)
+
+    with pytest.raises(type(error)) as caught:
+        new_auth().attempt_auth()
+
+    assert caught.value is error
+
+
+# What is not a callback
+
+
+@pytest.mark.parametrize("made", ["password", "registration_token", "recaptcha", "terms", "email", "msisdn", "oauth"])
+def test_a_maker_of_callbacks(made: str) -> None:
+    """A function that makes callbacks is not one: it has to be called first."""
+    stages: Any = {PASSWORD: getattr(handlers, made)}
+
+    with pytest.raises(TypeError, match=rf"^start_auth_stage\['{PASSWORD}'\] is handlers\.{made} itself, .* call it"):
+        InteractiveAuth(lambda auth: auth, stages)
+
+
+def test_a_maker_of_mappings() -> None:
+    """So it is with the one that makes a whole mapping."""
+    maker: Any = console.handlers
+
+    with pytest.raises(TypeError, match=r"^start_auth_stage is console\.handlers itself, .* call it"):
+        Homeserver("https://example.org").register().authenticate(maker)
+
+
+@pytest.mark.parametrize(
+    "callback", [browser.complete, lambda: None, lambda stage, more: None, lambda *, stage: None], ids=range(4)
+)
+def test_a_callback_of_other_arguments(callback: Any) -> None:
+    """A callback is given one argument, and what cannot take it is refused at once, with the way out."""
+    with pytest.raises(TypeError, match=r"must take one argument, the stage .*functools\.partial"):
+        InteractiveAuth(lambda auth: auth, {PASSWORD: callback})
+    with pytest.raises(TypeError, match=r"^do_request must take one argument, the auth dict or None "):
+        InteractiveAuth(callback, {})
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [dict, lambda stage, more=None: None, lambda *_: None, functools.partial(browser.complete, None), print, str.title],
+    ids=range(6),
+)
+def test_callbacks_that_take_one_argument(callback: Any) -> None:
+    """Whatever can be called so is fine, and what does not say how it can be called is tried."""
+    assert InteractiveAuth(callback, {PASSWORD: callback, "*": callback}).get_chosen_flow() is None
 
 
 # What callbacks return

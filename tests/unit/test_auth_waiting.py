@@ -263,8 +263,8 @@ def test_a_resumed_attempt_polls_at_once(server: ScriptedServer, patient: Script
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"supported_stages": [EMAIL]}, "; no message was requested that could complete it. An InteractiveAuth's"),
-        ({"email_sid": "e1"}, "; the last poll was answered 401. An InteractiveAuth's"),
+        ({"supported_stages": [EMAIL]}, "; no message was requested that could complete it. poll_timeout says"),
+        ({"email_sid": "e1"}, "; the last poll was answered 401. poll_timeout says"),
     ],
     ids=["no mail", "a mail"],
 )

@@ -188,7 +188,15 @@ def test_a_long_lack_is_summed_up() -> None:
     with pytest.raises(NoAuthFlowFoundError) as caught:
         choose_flow([tuple(f"x{number}" for number in range(9))], (), needs(handled=[]))
 
-    assert str(caught.value).count("there is no handler") == 3
+    assert str(caught.value).endswith(": there is no handler for x0, x1, x2, ...")
+
+
+def test_the_same_lack_is_told_once() -> None:
+    """Flows that lack the same are told together."""
+    with pytest.raises(NoAuthFlowFoundError) as caught:
+        choose_flow([(SSO, "a"), (TERMS,), (SSO, "b")], (), needs(handled=["a", "b"]))
+
+    assert f"{SSO} -> a, {SSO} -> b: there is no handler for {SSO} | {TERMS}: there is" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -321,7 +321,7 @@ def test_terms_without_an_answer() -> None:
     """A function that forgets to return is told apart from a no."""
     handler = terms(lambda policies: None)  # type: ignore[arg-type, return-value]  # the mistake is what is tested
 
-    with pytest.raises(TypeError, match="what accept returns must be true or false, not None"):
+    with pytest.raises(TypeError, match=r"what accept returned for m\.login\.terms must be true or false, not None"):
         handler(Stage("m.login.terms", params={"policies": {"terms": document("Terms")}}))
 
 

@@ -111,7 +111,7 @@ def test_address_that_no_message_can_be_sent_to(medium: str) -> None:
     def do_request(auth: dict[str, Any] | None) -> None:
         raise challenge({"email": EMAIL, "msisdn": PHONE}[medium])
 
-    with pytest.raises(RuntimeError, match=f"there is no token request for .*: give request_{medium}_token to the"):
+    with pytest.raises(RuntimeError, match=f"there is no token request for .*: give request_{medium}_token to Inter"):
         InteractiveAuth(do_request, stages, inputs=inputs[medium]).attempt_auth()  # type: ignore[arg-type]
 
 
