@@ -35,7 +35,7 @@ ROUNDS = 25
 def parsed(body: str) -> None:
     """Read an answer as the transport does, and do with the error what a program may do with it."""
     with pytest.raises(InteractiveAuthError) as caught:
-        check_answer(RawResponse(401, {}, body.encode()), "POST", "https://example.org/x")
+        check_answer(RawResponse(401, {}, body.encode()), "POST https://example.org/x")
     repr(caught.value)
     pickle.loads(pickle.dumps(caught.value))
 
