@@ -25,13 +25,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from ._text import plain, printable, publish, web_url
+from ._text import plain, printable, publish, secrets_in, web_url
 from ._tracebacks import without_frames
 
 _E = TypeVar("_E", bound="InteractiveAuthError")
@@ -43,21 +43,6 @@ _SHORTEST_SECRET = 6
 #: "Common error codes", ``M_USER_LIMIT_EXCEEDED`` (v1.18, MSC4335), and its name as a draft; each with what
 #: stands before the names of its fields.
 _USER_LIMIT = {"M_USER_LIMIT_EXCEEDED": "", "ORG.MATRIX.MSC4335_USER_LIMIT_EXCEEDED": "org.matrix.msc4335."}
-#: The keys of an auth dict whose values are not secret, and may stand in the server's words.
-_PUBLIC = frozenset({"type", "identifier", "sid", "id_server"})
-
-
-def secrets_in(value: object) -> Iterator[str]:
-    """Yield what must not come to light of an auth dict."""
-    if isinstance(value, (str, int)):
-        yield str(value)
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            if key not in _PUBLIC:
-                yield from secrets_in(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from secrets_in(item)
 
 
 #: Takes what is hidden by a callback, for as long as the callback runs.

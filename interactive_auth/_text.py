@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeGuard
 
 #: As deep as a body is followed when it is copied; a stranger's nesting must not exhaust the stack.
 _DEEPEST = 16
 #: RFC 9110, section 4.1: longer ones need not be understood by any server.
 _LONGEST_URL = 8000
+#: The keys of an auth dict whose values are not secret, and may stand in the server's words.
+_PUBLIC = frozenset({"type", "identifier", "sid", "id_server"})
 
 
 def printable(text: object, limit: int = 300) -> str:
@@ -71,6 +73,19 @@ def copied(value: Any) -> Any:
 def encodable(text: str) -> str:
     """Return a text that can be sent and stored: a question mark stands for each half of a surrogate pair."""
     return text.encode(errors="replace").decode()
+
+
+def secrets_in(value: object) -> Iterator[str]:
+    """Yield what must not come to light of an auth dict."""
+    if isinstance(value, (str, int)):
+        yield str(value)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if key not in _PUBLIC:
+                yield from secrets_in(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from secrets_in(item)
 
 
 def web_url(value: object) -> str | None:
