@@ -1,6 +1,15 @@
 """User-Interactive Authentication on Matrix for synchronous Python: one blocking loop, plain callbacks.
 
-Public names only; each is documented where it is defined.
+Example::
+
+    from interactive_auth import Homeserver, console
+
+    with Homeserver.discover("example.org") as homeserver:
+        account = homeserver.register("alice", "a password").authenticate(console.handlers(homeserver))
+
+Begin with ``Homeserver``, or with ``InteractiveAuth`` for requests of your own. Callbacks that are ready: ``handlers``
+(for programs), ``console`` (ask a person), ``browser`` (a page for what a browser has to do). ``bots`` is for asyncio,
+``testing`` for your tests. Whatever else the package holds is private. What must not be here: anything but names.
 """
 
 import typing as _typing

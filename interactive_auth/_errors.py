@@ -87,7 +87,15 @@ def _revive(cls: type[_E], args: tuple[Any, ...], state: dict[str, Any]) -> _E:
 
 
 class InteractiveAuthError(Exception):
-    """The base of all that this library raises about an authentication."""
+    """The base of all that this library raises about an authentication.
+
+    Example::
+
+        try:
+            request.authenticate(stages)
+        except InteractiveAuthError as error:
+            print(f"Not done: {error}")
+    """
 
     def _state(self) -> dict[str, Any]:
         return dict(self.__dict__)
@@ -101,6 +109,11 @@ class MatrixError(InteractiveAuthError):
 
     A ``do_request`` raises it for every answer that is not a success; a 401 that carries ``flows`` is how
     the server asks for authentication.
+
+    Example::
+
+        if response.status_code != 200:
+            raise MatrixError(response.status_code, response.json())
 
     Attributes:
         http_status: the HTTP status code.
@@ -335,6 +348,11 @@ class AuthDeferredError(InteractiveAuthError):
 
     What was given to ``state_changed`` is all that another ``InteractiveAuth`` needs to go on, in another process for
     example: a web page for each stage, or a queue of tasks.
+
+    Example::
+
+        def start_auth_stage(stage):
+            raise AuthDeferredError(stage.type)
     """
 
 

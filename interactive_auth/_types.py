@@ -90,6 +90,10 @@ class ResumeState(TypedDict):
 class RetryPolicy:
     """How often a request that failed without an answer of the server's own is sent again.
 
+    Example::
+
+        request.authenticate(stages, retry=RetryPolicy(retries=5, max_wait=600))
+
     Attributes:
         retries: how often one request is repeated after connection trouble, a 408, 425, 502, 503 or 504, or the 520 to
             524 and 530 of a proxy; 0 never.
@@ -116,6 +120,13 @@ class RetryPolicy:
 class Wait:
     """How a wait goes on.
 
+    Example::
+
+        def wait_changed(wait):
+            print("" if wait is None else f"{wait.reason}: {wait.seconds_left} s")
+
+        request.authenticate(stages, wait_changed=wait_changed)
+
     Attributes:
         stage: the type of the stage that is awaited or was answered; None before the first stage.
         seconds_left: the seconds until the wait is given up, or until the same is sent again; None if it has no end.
@@ -131,6 +142,12 @@ class Wait:
 @dataclass(frozen=True, slots=True)
 class Stage:
     """What a stage callback is told.
+
+    Example::
+
+        def start_auth_stage(stage):
+            answer = input(f"{stage.type}, attempt {stage.attempt}: ")
+            return {"type": stage.type, "token": answer}
 
     Attributes:
         type: the stage's type, for example ``"m.login.password"``; a member of ``AuthType`` or a server's own.

@@ -45,6 +45,11 @@ async def attempt_auth(auth: InteractiveAuth[T]) -> T:
     If the task that awaits this is cancelled, as Ctrl-C does, so are the attempt and the coroutine that it waits for,
     and the task ends when the attempt has. The thread has the context variables of the task.
 
+    Example::
+
+        auth = InteractiveAuth(homeserver.delete_device("OLD"), stages)
+        await bots.attempt_auth(auth)
+
     Args:
         auth: what to run. The functions it was made with are called in the thread; those that need the event loop
             are made by ``from_coroutine``.
@@ -95,6 +100,12 @@ async def attempt_auth(auth: InteractiveAuth[T]) -> T:
 def check_answer(status: int, headers: Mapping[str, str], body: bytes | str) -> dict[str, Any]:
     """Return a homeserver's answer, or raise it: the last line of a coroutine function that sends a request.
 
+    Example::
+
+        async def do_request(auth):
+            async with client.post(url, json={"auth": auth} if auth else {}) as answer:
+                return bots.check_answer(answer.status, answer.headers, await answer.read())
+
     Args:
         status: the HTTP status code.
         headers: the header fields, of which ``Retry-After`` matters; ``{}`` if they are not known.
@@ -123,6 +134,13 @@ def from_coroutine(
     What is made runs the coroutine in the event loop that is running now, and waits for its result. It serves
     ``InteractiveAuth`` as ``do_request``, as ``request_email_token`` or ``request_msisdn_token``, and as the callback
     of a stage.
+
+    Example::
+
+        async def ask(stage):
+            return {"type": stage.type, "token": await question("Token?")}
+
+        stages = {"m.login.registration_token": bots.from_coroutine(ask)}
 
     Args:
         function: the coroutine function.

@@ -65,6 +65,10 @@ class CodeSubmitter(Protocol):
 def password(user: str | Mapping[str, Any], secret: Secret) -> StartAuthStage:
     """Make a callback for ``m.login.password`` (client-server API, "Password-based").
 
+    Example::
+
+        stages = {"m.login.password": handlers.password("alice", getpass.getpass)}
+
     Args:
         user: the user id or its local part; or an identifier ("Identifier types"): of type ``m.id.user`` with
             ``user``, ``m.id.thirdparty`` with ``medium`` and ``address``, or ``m.id.phone`` with ``country`` and
@@ -85,6 +89,10 @@ def password(user: str | Mapping[str, Any], secret: Secret) -> StartAuthStage:
 def registration_token(token: Secret) -> StartAuthStage:
     """Make a callback for ``m.login.registration_token`` (client-server API, "Token-authenticated registration").
 
+    Example::
+
+        stages = {"m.login.registration_token": handlers.registration_token(lambda: input("Token: "))}
+
     Args:
         token: the token, which is tried once; or a callable that is asked again after a wrong one, and passed the
             ``Stage`` if it takes an argument.
@@ -100,6 +108,10 @@ def registration_token(token: Secret) -> StartAuthStage:
 @without_frames
 def recaptcha(solve: Solver, homeserver: FallbackPages | None = None) -> StartAuthStage:
     """Make a callback for ``m.login.recaptcha`` (client-server API, "Google ReCaptcha").
+
+    Example::
+
+        stages = {"m.login.recaptcha": handlers.recaptcha(lambda site_key: input(f"Response for {site_key}: "))}
 
     Args:
         solve: ``(site_key)`` or ``(site_key, fallback_url)`` returns the captcha's response; None if the person does
@@ -129,6 +141,10 @@ def recaptcha(solve: Solver, homeserver: FallbackPages | None = None) -> StartAu
 @without_frames
 def terms(accept: Callable[[list[Policy]], bool], *, language: str = "en") -> StartAuthStage:
     """Make a callback for ``m.login.terms`` (client-server API, "Terms of service at registration").
+
+    Example::
+
+        stages = {"m.login.terms": handlers.terms(lambda policies: input(f"Accept {policies}? ") == "yes")}
 
     Args:
         accept: is given the policies and returns whether the person accepts all of them; if not,
@@ -170,6 +186,10 @@ def email(
 
     The mail has been sent by then if the address is among the ``inputs``. The loop polls until its link was opened;
     a mail that brings a code instead is one whose token request was answered with a ``submit_url``.
+
+    Example::
+
+        stages = {"m.login.email.identity": handlers.email(lambda: print("Open the link in the mail."))}
 
     Args:
         notify: is called when there is a mail to wait for, once for each mail, also if the attempt is resumed.
@@ -223,6 +243,10 @@ def msisdn(
 
     The SMS has been sent by then if the phone number is among the ``inputs``.
 
+    Example::
+
+        stages = {"m.login.msisdn": handlers.msisdn(lambda: input("Code of the SMS: "), homeserver)}
+
     Args:
         get_code: returns the code of the SMS; called again, with ``stage.error``, after a wrong one, and after one
             that came too late, for which another SMS was sent. None if the person follows a link in the SMS, so that
@@ -260,6 +284,10 @@ def fallback(homeserver: FallbackPages, open_url: Callable[[str], object]) -> St
     The loop polls until the page reports the stage as done to the server. Not every server has a page for every
     stage: Synapse has them for recaptcha, terms, registration token, single sign-on and m.oauth.
 
+    Example::
+
+        stages = {"*": handlers.fallback(homeserver, webbrowser.open)}
+
     Args:
         homeserver: makes the fallback URL.
         open_url: shows the URL to the person, or opens it.
@@ -285,6 +313,10 @@ def fallback(homeserver: FallbackPages, open_url: Callable[[str], object]) -> St
 def sso(homeserver: FallbackPages, open_url: Callable[[str], object]) -> StartAuthStage:
     """Make a callback for ``m.login.sso`` (client-server API, "Single Sign-On"), which is done on its fallback page.
 
+    Example::
+
+        stages = {"m.login.sso": handlers.sso(homeserver, webbrowser.open)}
+
     Args:
         homeserver: makes the fallback URL.
         open_url: shows the URL to the person, or opens it.
@@ -300,6 +332,10 @@ def oauth(open_url: Callable[[str], object]) -> StartAuthStage:
     """Make a callback for ``m.oauth`` and ``org.matrix.cross_signing_reset`` (client-server API, "OAuth").
 
     The loop polls until the person has approved the request at the account's page.
+
+    Example::
+
+        stages = {"m.oauth": handlers.oauth(lambda url: print("Approve it there:", url))}
 
     Args:
         open_url: shows the URL to the person, or opens it.

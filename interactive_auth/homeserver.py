@@ -67,6 +67,12 @@ class Homeserver(Endpoints, Logins, TokenRequests):
     Everything is sent by ``requests.Session.send``, so what stands between requests and the network (``responses``,
     requests-mock, vcrpy, an instrumentation) sees every request.
 
+    Example::
+
+        with Homeserver("https://matrix.example.org") as homeserver:
+            account = homeserver.register("alice", "a password").authenticate(console.handlers(homeserver))
+        print(account["user_id"])
+
     Args:
         base_url: the homeserver's address, like ``https://matrix.example.org``; plain http only to this machine.
         access_token: the token of the account to act for; None for requests that need none, like a registration.

@@ -62,6 +62,11 @@ class InteractiveAuth(Generic[T_co]):
     runs in the thread that calls ``attempt_auth()``, the callbacks too; the other methods may be called from any
     thread and from within callbacks.
 
+    Example::
+
+        auth = InteractiveAuth(homeserver.delete_device("OLD"), console.handlers(homeserver))
+        auth.attempt_auth()
+
     Args:
         do_request: sends the request once. It is given the dict to put under the body's ``auth`` key, or None: then
             the body must have no such key. It returns the response, or raises ``MatrixError`` for an error response.

@@ -71,6 +71,12 @@ class RawResponse(NamedTuple):
 def raise_for_matrix_error(response: requests.Response) -> dict[str, Any]:
     """Return a homeserver's answer, or raise it: the last line of a ``do_request`` written over requests.
 
+    Example::
+
+        def do_request(auth):
+            body = {"username": "alice"} if auth is None else {"username": "alice", "auth": auth}
+            return raise_for_matrix_error(requests.post(register_url, json=body, timeout=30))
+
     Args:
         response: the answer; of one that is streamed, the body is read here, within limits of size and time. It may
             be made by hand, as tests do it.

@@ -34,6 +34,11 @@ class UIARequest(Generic[R]):
     It is a ``do_request``: called with an auth dict it sends the whole body with that dict under ``auth``, since
     servers differ in what they remember of a request; called with None it sends the body without that key.
 
+    Example::
+
+        request = homeserver.change_password("a new password")
+        request.authenticate({"m.login.password": handlers.password("alice", getpass.getpass)})
+
     Args:
         name: the method and the address, for messages.
         send: sends the JSON body, and returns the JSON object of the success.

@@ -89,6 +89,11 @@ class UIAServer(ScriptedUIA):
     start; ``/sync`` has nothing new to tell. What is authenticated is done: a deleted device is gone, and its access
     token with it; a new password is the one to log in with; a deactivated account cannot.
 
+    Example::
+
+        with UIAServer(flows=[["m.login.terms"]]) as server:
+            Homeserver(server.base_url).register("alice").authenticate({"m.login.terms": handlers.terms(bool)})
+
     Args:
         flows: the flows, each a sequence of stages; empty for none that anybody could go, None for no authentication.
         answers: the right answers by stage. A str is the secret: the password, the registration token, the response
