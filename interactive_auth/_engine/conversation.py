@@ -5,7 +5,6 @@ What must not be here: the loop, the choice of flows, waiting for a stage, and w
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections import defaultdict
@@ -20,6 +19,7 @@ from .._retry import IS_REPEATED, Retries
 from .._text import copied, plain
 from .._types import AuthType, DoRequest, Inputs, ResumeState, RetryPolicy, StateChanged
 from .handover import Handover
+from .marks import Marks
 from .misuse import refuse_misuse, warn_of_misuse
 from .session import UIASession
 from .threepid import Threepid
@@ -34,8 +34,6 @@ _log.addHandler(logging.NullHandler())
 _MOST_SENT = 100
 _RESPONSE = "response"
 _OAUTH = frozenset({AuthType.OAUTH, AuthType.UNSTABLE_OAUTH})
-#: Characters of a fingerprint: enough to tell two secrets apart, too few to find one out.
-_FINGERPRINT = 4
 
 
 class Conversation(Generic[T]):
@@ -85,7 +83,7 @@ class Conversation(Generic[T]):
         self._saved = ""
         self._responses: defaultdict[str, T] = defaultdict()
         self._failure: Exception | None = None
-        self._known_once: dict[str, list[str]] = {}
+        self._once = Marks(client_secret)
         self._constants: set[tuple[str | None, str, str]] = set()
         # A server may quote at any time what it was sent at any other. A UIARequest knows its body's secrets.
         self._hidden: tuple[object, ...] = (
@@ -310,18 +308,8 @@ class Conversation(Generic[T]):
         return True
 
     def is_first_time(self, stage: str, what: str) -> bool:
-        """Note that a callback does something once in a session, and return whether it is the first time.
-
-        Args:
-            stage: the stage's type.
-            what: what is done, for example the secret that is sent.
-        """
-        mark = hashlib.sha256(f"{self.client_secret} {what}".encode()).hexdigest()[:_FINGERPRINT]
-        known = self._known_once.setdefault(stage, [])
-        if mark in known:
-            return False
-        known.append(mark)
-        return True
+        """Note that a callback does something once in a session, and return whether it is the first time."""
+        return self._once.add(stage, what)
 
     # Going on in another process
 
@@ -346,8 +334,8 @@ class Conversation(Generic[T]):
         progress.update(
             {str(stage): each.save() for stage, each in self.threepids.items() if each.send_attempt or each.sid}
         )
-        if self._known_once:
-            progress["once"] = {stage: list(marks) for stage, marks in self._known_once.copy().items()}
+        if once := self._once.save():
+            progress["once"] = once
         inputs: Inputs = {}
         if email.address:
             inputs["email_address"] = email.address[0]
@@ -372,7 +360,4 @@ class Conversation(Generic[T]):
             _log.info("another address takes another session")
             self.start_over()
         self.resumed = self.session.id is not None
-        once = progress.get("once")
-        for stage, marks in once.items() if isinstance(once, Mapping) else ():
-            if isinstance(stage, str) and isinstance(marks, list):
-                self._known_once[stage] = [mark for mark in marks if isinstance(mark, str)]
+        self._once.restore(progress.get("once"))
