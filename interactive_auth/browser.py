@@ -25,6 +25,8 @@ from ._checks import check_function
 from ._engine.context import asking
 from ._page_server import Place, Server, Visit
 from ._text import printable, web_url
+from ._text import publish as _publish
+from ._tracebacks import without_frames
 from ._types import AuthType, Stage
 from ._words import stage_name
 
@@ -39,6 +41,7 @@ _NOTICE, _GRACE = 0.02, 5.0
 _TEXT_BROWSERS = frozenset({"www-browser", "links", "links2", "elinks", "lynx", "w3m"})
 
 
+@without_frames
 def complete(
     stage: Stage,
     homeserver: handlers.FallbackPages,
@@ -54,6 +57,10 @@ def complete(
     last stage that was done there, or when the program ends; the page says so. Where that page cannot help, because no
     window may be opened or the browser is on another machine, the person follows the address that is shown, and the
     loop finds out by its next poll.
+
+    Example::
+
+        stages = {"*": functools.partial(browser.complete, homeserver=homeserver)}
 
     Args:
         stage: the stage that the callback was called with; any for which the homeserver has a page, which are
@@ -205,3 +212,6 @@ _pages: dict[InteractiveAuth[Any], _Page] = {}
 def _close_all() -> None:
     for page in list(_pages.values()):
         page.close()
+
+
+_publish(globals())

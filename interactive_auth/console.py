@@ -17,6 +17,8 @@ from ._errors import DelegatedAuthError
 from ._messages import Messages
 from ._prompts import TRIES, ask, ask_secret, ask_yes_no, nothing_usable, read_secret, say, say_refusal
 from ._text import printable
+from ._text import publish as _publish
+from ._tracebacks import without_frames
 from ._types import AuthType, Stage, StartAuthStage
 from ._waitline import ENTER, LOOK, WaitLine
 from ._words import stage_name
@@ -34,6 +36,7 @@ _WRONG: Mapping[str, str] = {
 }
 
 
+@without_frames
 def handlers(
     homeserver: Homeserver, *, user: str | None = None, language: str = "en", open_browser: bool = False
 ) -> dict[str, StartAuthStage]:
@@ -47,6 +50,10 @@ def handlers(
     off is sent again; without a ``poll_timeout`` it says for how long it has waited. Nobody has to press a key. In a
     terminal Enter looks at once whether the stage is done; r sends a mail or an SMS again, and c changes where it goes.
     In a notebook the cell is interrupted and run again for that.
+
+    Example::
+
+        homeserver.register("alice", "a password").authenticate(console.handlers(homeserver))
 
     Args:
         homeserver: makes the addresses of pages, and posts codes.
@@ -183,3 +190,6 @@ def _tries(stage: Stage) -> str:
     """Return how many tries are left after a wrong answer, as the end of a line."""
     left = None if stage.error is None else tries_left(stage)
     return "" if left is None else " (last try)" if left == 1 else f" ({left} tries left)"
+
+
+_publish(globals())

@@ -11,9 +11,6 @@ from typing import Any
 
 import interactive_auth
 
-#: Modules that are still to publish their names, to take their frames out of errors, and to show an example.
-UNFINISHED = frozenset({"interactive_auth.browser", "interactive_auth.console"})
-
 
 def modules() -> Iterator[ModuleType]:
     """Yield the package and its public modules."""

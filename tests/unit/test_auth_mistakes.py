@@ -207,7 +207,14 @@ def test_a_callback_of_other_arguments(callback: Any) -> None:
 
 @pytest.mark.parametrize(
     "callback",
-    [dict, lambda stage, more=None: None, lambda *_: None, functools.partial(browser.complete, None), print, str.title],
+    [
+        dict,
+        lambda stage, more=None: None,
+        lambda *_: None,
+        functools.partial(browser.complete, homeserver=None),
+        print,
+        str.title,
+    ],
     ids=range(6),
 )
 def test_callbacks_that_take_one_argument(callback: Any) -> None:
