@@ -62,7 +62,7 @@ def check_address(value: object, *, allow_insecure_http: bool) -> str:
     if parts.scheme == "http" and not allow_insecure_http and not is_loopback(host):
         raise ValueError(
             f"base_url is plain http to {host}, where secrets can be read on the way: "
-            "use https (or, in a program, allow_insecure_http=True)"
+            "use https, or allow_insecure_http=True"
         )
     if ascii_host == host:
         return text

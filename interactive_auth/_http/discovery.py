@@ -38,8 +38,8 @@ def discover_base_url(
     """
     if not server_name or any(c in server_name for c in "/?#@\\ "):
         raise ValueError(
-            "server_name_or_user_id must be a server name like example.org, or a user id like @alice:example.org; "
-            "an address that begins with https:// is what Homeserver() takes"
+            "server_name_or_user_id must be a server name like example.org or a user id like @alice:example.org, "
+            "without https:// and a path"
         )
     own = check_base_url(f"https://{server_name}", allow_insecure_http=False)
     # The port of a server name is where other homeservers connect to; the document is the website's.
