@@ -9,13 +9,11 @@ What must not be here: anything that knows a server, a request or a clock.
     |   +-- DelegatedAuthError      it leaves accounts to OAuth: the person does it at ``account_management_url``
     +-- NoAuthFlowFoundError        no flow can be walked: other inputs or other handlers
     +-- StageFailedError            one stage was answered wrongly too often: ask for another secret
-    +-- AuthTimeoutError            a stage was not completed in time: call attempt_auth() again
-    |     (also a TimeoutError)
+    +-- AuthTimeoutError            a stage was not completed in time (also a TimeoutError): go on, or wait longer
     +-- AuthCancelledError          cancel() was called: nothing more was sent
     +-- AuthDeferredError           a callback put its stage off: another process goes on with the saved state
     +-- ServerProtocolError         the server broke the rules: report it to its operator
-    +-- HomeserverConnectionError   the server was not reached: check the network, try again
-          (also a ConnectionError)
+    +-- HomeserverConnectionError   there was no answer (also a ConnectionError): check the network, try again
 
 Misuse by the caller is a TypeError, ValueError or RuntimeError. Every exception can be pickled. No
 message, repr or pickle holds a secret: what was sent is cut out of what the server said about it.
@@ -43,8 +41,6 @@ _SHORTEST_SECRET = 6
 #: "Common error codes", ``M_USER_LIMIT_EXCEEDED`` (v1.18, MSC4335), and its name as a draft; each with what
 #: stands before the names of its fields.
 _USER_LIMIT = {"M_USER_LIMIT_EXCEEDED": "", "ORG.MATRIX.MSC4335_USER_LIMIT_EXCEEDED": "org.matrix.msc4335."}
-
-
 #: Takes what is hidden by a callback, for as long as the callback runs.
 LISTENER: ContextVar[Callable[..., None] | None] = ContextVar("interactive_auth.listener", default=None)
 

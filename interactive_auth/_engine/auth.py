@@ -83,21 +83,18 @@ class InteractiveAuth(Generic[T_co]):
         progress: what the library itself knows of an earlier attempt, from ``get_resume_state()``.
         supported_stages: the stages to prefer; None for the keys of a mapping, else for all alike. A flow with an
             email or msisdn stage whose input is not given is chosen only if that stage is named here.
-        request_email_token: ``(email, client_secret, send_attempt, session_id)`` asks the server for the mail and
-            returns a mapping with ``sid``.
+        request_email_token: ``(email, client_secret, send_attempt, session_id)`` asks for the mail; returns its ``sid``.
         request_msisdn_token: ``(country, phone_number, client_secret, send_attempt, session_id)``, likewise for SMS.
             Both, if not given, are the attributes of these names of ``do_request``, as a ``UIARequest`` has them.
         busy_changed: called with True before each foreground request and with False after it.
         wait_changed: called with a ``Wait`` at the beginning of each wait and about every second, and with None at its
             end; not given, the attribute of that name of ``start_auth_stage``, if it has one.
-        state_changed: called with ``get_resume_state()`` before each request is sent, and whenever it has changed: the
-            one place to save it.
+        state_changed: called with ``get_resume_state()`` before each request and at each change: save it there.
         id_server: the identity server that made the sids, if the homeserver did not; needs ``id_access_token``.
         id_access_token: the access token for ``id_server``.
         max_attempts: how many wrong answers to one stage an attempt allows; None for no limit.
         poll_interval: seconds from one poll to the next, more than 0; an attribute, to be set between attempts.
-        poll_timeout: seconds of waiting that an attempt allows for one stage; None waits for ever, 0 polls once. The
-            time that callbacks take does not count. An attribute, to be set between attempts.
+        poll_timeout: seconds of waiting allowed for one stage; None waits for ever, 0 polls once. An attribute, too.
         retry: how a request is repeated after trouble and rate limits; None never repeats one.
 
     Raises:
@@ -361,8 +358,7 @@ class InteractiveAuth(Generic[T_co]):
         """Return all that another InteractiveAuth needs to go on, in another process or after a crash.
 
         Returns:
-            A JSON-able dict, to be passed as ``InteractiveAuth(do_request, start_auth_stage, **state)``. It holds
-            the session's secrets, though no password.
+            JSON, for ``InteractiveAuth(do_request, start_auth_stage, **state)``: secret, though without a password.
         """
         return self._conversation.resume_state()
 
