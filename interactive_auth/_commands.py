@@ -31,6 +31,7 @@ from ._http.endpoints import CLIENT
 from ._prompts import ask, ask_secret, ask_yes_no, is_at_terminal, say
 from ._text import is_text, printable
 from ._types import AuthType, Stage, StartAuthStage, Wait
+from ._waitline import WaitLine
 from .homeserver import Homeserver, UIARequest
 
 #: How often a person is asked again for what the homeserver does not take.
@@ -333,7 +334,7 @@ def _submit_code(homeserver: Homeserver, submit_url: str, sid: str, client_secre
 def _once_validated(request: UIARequest[Any], stages: Mapping[str, StartAuthStage]) -> dict[str, Any]:
     """Send a request, again until the address in it was validated by the link in the mail."""
     auth = InteractiveAuth(request, stages)
-    show: Callable[[Wait | None], object] = stages.wait_changed  # type: ignore[attr-defined]
+    show = WaitLine()
     deadline = time.monotonic() + _PATIENCE
     try:
         while True:

@@ -14,8 +14,10 @@ from html import escape
 from string import Template
 from typing import TypedDict
 
+from typing_extensions import NotRequired
 
-class News(TypedDict, total=False):
+
+class News(TypedDict):
     """What the page shows.
 
     Attributes:
@@ -30,9 +32,9 @@ class News(TypedDict, total=False):
     state: str
     title: str
     text: str
-    name: str
-    error: str
-    url: str
+    name: NotRequired[str]
+    error: NotRequired[str]
+    url: NotRequired[str]
 
 
 #: When a step is over and others are left, which may or may not be for the browser.

@@ -14,7 +14,9 @@ from typing import Any
 import aiohttp
 import pytest
 import requests
+from readme_renderer import rst
 from requests.adapters import HTTPAdapter
+from selenium import webdriver
 from throwaway_synapse import TOKEN, Synapse, throwaway_synapse
 
 from interactive_auth import Homeserver
@@ -104,6 +106,29 @@ def test_every_block_has_a_test() -> None:
 
     assert set(BLOCKS) == tested
     assert README.read_text().count(".. code-block:: python") == len(tested)
+
+
+#: What the README's page looks like on PyPI, as far as it takes room; its code does not wrap.
+STYLE = """
+body { width: 760px; margin: 0; font: 17px/1.5 "Source Sans 3", "DejaVu Sans", sans-serif; }
+pre, code, tt { font: 14px "Source Code Pro", "DejaVu Sans Mono", monospace; }
+pre { padding: 15px; border: 1px solid; }
+th, td { padding: 5px 10px; border: 1px solid; }
+"""
+
+
+def test_nothing_is_clipped(chromium: webdriver.Chrome, tmp_path: Path) -> None:
+    """As PyPI renders it, no line of code is wider than the page, and no table."""
+    rendered = rst.render(README.read_text())
+    assert rendered is not None
+    (tmp_path / "page.html").write_text(f"<!DOCTYPE html><meta charset=utf-8><style>{STYLE}</style>{rendered}")
+
+    chromium.get((tmp_path / "page.html").as_uri())
+
+    blocks = chromium.find_elements("css selector", "pre, table")
+    wide = "return arguments[0].scrollWidth > arguments[0].clientWidth || arguments[0].offsetWidth > 760"
+    assert len(blocks) > 20
+    assert [block.text for block in blocks if chromium.execute_script(wide, block)] == []
 
 
 def test_the_shortest_script_registers(answered: Synapse, capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,7 +248,7 @@ def test_the_console_registers(
     account = run("The console", {'"alice"': '"console"'})["account"]
 
     assert account["user_id"] == f"@console:{answered.server_name}"
-    assert "Step 1 of 2: registration token" in capsys.readouterr().out
+    assert "Step 1 of 1: registration token" in capsys.readouterr().out
 
 
 def test_a_step_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +70,32 @@ def test_register(command: OpenTerminal, synapse: Synapse, mails: MailServer, ne
     assert owner_of_address(synapse, new.address) == new.user_id
     assert synapse.can_log_in(new.name, new.password)
     assert not [secret for secret in (new.password, token) if secret in terminal.shown]
+
+
+def test_what_the_readme_shows(open_terminal: OpenTerminal, synapse: Synapse, mails: MailServer, new: Person) -> None:
+    """The README's transcript is what stands on a screen of 80 columns in the end."""
+    text = (Path(__file__).parents[2] / "README.rst").read_text()
+    block = text.partition("for nothing else::\n\n")[2].partition("\n\n`")[0]
+    terminal = open_terminal("-m", "interactive_auth", "register", "--homeserver", synapse.base_url, columns=80)
+    terminal.answer("User name: ", new.name)
+    terminal.answer("Password for ", new.password)
+    terminal.answer("The same once more", new.password)
+    terminal.answer("Registration token", new_token(synapse))
+    terminal.answer("(y/n)", "y")
+    terminal.answer("Email address: ", new.address)
+    terminal.wait_for("Waiting for the link in the mail")
+    mails.open_link(new.address)
+
+    assert terminal.wait_for_end() == 0
+    shown = "\n".join(terminal.screen)
+    for real, example in (
+        (new.user_id, "@alice:example.org"),
+        (new.address, "alice@example.org"),
+        (new.name, "alice"),
+        (synapse.base_url, "https://matrix.example.org"),
+    ):
+        shown = shown.replace(real, example)
+    assert shown == textwrap.dedent(block)
 
 
 def test_change_password(command: OpenTerminal, account: Account) -> None:
