@@ -47,7 +47,8 @@ class Page(HTMLParser):
         elif tag == "input" and "name" in given:
             self.fields[given["name"]] = given.get("value", "")
         elif tag == "a":
-            self.links.append(urljoin(self.url, given["href"]))
+            if "href" in given:  # our own page has one that its script fills in
+                self.links.append(urljoin(self.url, given["href"]))
         elif tag == "title" or given.get("class") == "error":
             self._open.append(tag)
 
