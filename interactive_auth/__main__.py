@@ -44,6 +44,10 @@ def _read_token(file: str) -> str:
     return token
 
 
+#: kill, and a terminal that is closed (which Windows does not tell).
+_STOPS = [signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
+
+
 class _Command(NamedTuple):
     """A command.
 
@@ -179,11 +183,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: argparse has ended the program: with 0 after ``--help``, with 2 after an argument that is wrong.
     """
     options = _parser().parse_args(arguments)
-    before = signal.signal(signal.SIGTERM, _terminate)
+    before = {stop: signal.signal(stop, _terminate) for stop in _STOPS if signal.getsignal(stop) != signal.SIG_IGN}
     try:
         done = _run(options)
     except KeyboardInterrupt:
-        reason, status = "interrupted; what the homeserver had not answered yet may still have been done", 130
+        reason, status = "interrupted; if something was under way, look whether it was done", 130
     except UsageError as error:
         reason, status = str(error), 2
     # The RuntimeError is that there is nobody to ask, the ValueError that something typed cannot be sent.
@@ -193,14 +197,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(done.response) if options.json else printable(done.words, 2000))
         return 0
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for stop, handler in before.items():
+            signal.signal(stop, handler)
     print(f"python -m interactive_auth {options.command}: {printable(reason, 2000)}", file=sys.stderr)
     return status
 
 
-def _terminate(*_: object) -> NoReturn:
+def _terminate(number: int, _: object) -> NoReturn:
     """End in good order, so that the device that was logged in for this is logged out."""
-    sys.exit(128 + signal.SIGTERM)
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ def _ask_again(prompt: str, ask_once: Callable[[], str]) -> str:
 
 def nothing_usable(prompt: str) -> AuthCancelledError:
     """Make the error for a question that was asked often enough."""
-    return AuthCancelledError(f"nothing usable was entered at {prompt!r}, {TRIES} times, so nothing was sent")
+    return AuthCancelledError(f"nothing usable was entered at {prompt!r}, {TRIES} times, so nothing more was sent")
 
 
 def is_asked_elsewhere() -> bool:
@@ -210,7 +210,7 @@ def _read(prompt: str, *, hidden: bool) -> str:
         if not is_asked_elsewhere():
             write("\n")
         if at_terminal:
-            raise AuthCancelledError(f"the input was ended (Ctrl-D) at {asked!r}, so nothing was sent") from error
+            raise AuthCancelledError(f"the input was ended (Ctrl-D) at {asked!r}, so nothing more was sent") from error
         raise RuntimeError(
             f"there is no standard input to ask a person by ({asked}): "
             "run it in a terminal, or give callbacks that do not ask"

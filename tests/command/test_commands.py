@@ -536,15 +536,65 @@ def test_nobody_to_ask(run: Run, there: Args) -> None:
     assert ended.err.splitlines()[-1].startswith("python -m interactive_auth register: there is no standard input")
 
 
-def test_the_signal_that_ends_programs(there: Args, uia_server: UIAServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGTERM logs the command's own device out; the handler is the caller's again afterwards."""
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.usefixtures("hangups")
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP])
+def test_the_signals_that_end_programs(
+    there: Args, uia_server: UIAServer, monkeypatch: pytest.MonkeyPatch, stop: signal.Signals
+) -> None:
+    """They log the command's own device out; the handlers are the caller's again afterwards."""
+    before = signal.getsignal(stop)
     monkeypatch.setenv("MATRIX_PASSWORD", "the password")
-    monkeypatch.setattr(_commands, "_choose_devices", lambda _: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(_commands, "_choose_devices", lambda _: signal.raise_signal(stop))
 
     with pytest.raises(SystemExit) as ending:
         main(["delete-devices", *there, "--user", "alice"])
 
-    assert ending.value.code == 128 + signal.SIGTERM
+    assert ending.value.code == 128 + stop
     assert devices(uia_server) == []
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(stop) is before
+
+
+def test_ctrl_c_anywhere(run: Run, there: Args, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends the command with 130 and one line."""
+    monkeypatch.setattr("interactive_auth.__main__._find", lambda options: signal.raise_signal(signal.SIGINT))
+
+    ended = run("register", *there)
+
+    assert (ended.status, ended.out) == (130, "")
+    assert ended.err.startswith("python -m interactive_auth register: interrupted")
+
+
+def test_two_passwords_that_differ(
+    run: Run, there: Args, uia_server: UIAServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a terminal a new password is typed twice, until both are the same."""
+    uia_server.flows = [["m.login.dummy"]]
+    monkeypatch.setattr(_commands, "is_at_terminal", lambda: True)
+
+    ended = run("register", *there, lines=("bob", "one", "another", "one", "one"))
+
+    assert ended.status == 0
+    assert "The two are not the same." in ended.err
+
+
+def test_a_weak_password_in_a_variable(
+    run: Run, there: Args, uia_server: UIAServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried once."""
+    monkeypatch.setenv("MATRIX_PASSWORD", "short")
+    uia_server.fail_next(400, "M_WEAK_PASSWORD", "Too short", path="/register")
+
+    ended = run("register", *there, "--user", "bob")
+
+    assert ended.status == 1
+    assert "Too short" in ended.err
+
+
+def test_an_address_that_is_taken_meanwhile(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """The refusal of the request itself ends the wait."""
+    uia_server.fail_next(400, "M_THREEPID_IN_USE", "Somebody has it", times=2, path="/account/3pid/add")
+
+    ended = run("add-email", *there, "--email", "a@example.org", lines=LOGGED_IN)
+
+    assert ended.status == 1
+    assert "Somebody has it" in ended.err

@@ -42,6 +42,7 @@ class Walk:
         """Wait for a text, after another one, and keep the screen; what differs from run to run is masked."""
         self._terminal.wait_for(after)
         self._terminal.wait_for(text)
+        self._terminal.settle()
         rows = "".join(line.ljust(self._columns) for line in self._terminal.screen)
         for changing in (r"(?<=127\.0\.0\.1:)\d+", r"(?<=sion=)[-\w]+", r"(?<=[( ])\d:\d\d(?=\))"):
             rows = re.sub(changing, lambda found: re.sub("[-\\w]", "x", found[0]), rows)

@@ -60,6 +60,11 @@ class Terminal:
             assert self._receive(deadline - time.monotonic()), f"no {text!r} in {self.shown!r}"
         self._read = found + len(text)
 
+    def settle(self) -> None:
+        """Take in all that comes at once: a line may come in pieces."""
+        while self._receive(0.2):
+            pass
+
     def type(self, line: str) -> None:
         """Type a line, and press Enter."""
         self.press(f"{line}\n")

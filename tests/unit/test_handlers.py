@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from interactive_auth import AuthCancelledError, AuthType, MatrixError, ServerProtocolError, Stage, StageFailedError
+from interactive_auth._engine.context import tries_left
 from interactive_auth.handlers import Policy, password, registration_token, terms
 
 PASSWORD, SECRET = "m.login.password", "hunter2-hunter2"
@@ -409,3 +410,8 @@ def test_terms_without_params() -> None:
     """A server that says nothing about its terms has nobody accept them."""
     with pytest.raises(ServerProtocolError, match="names no policy"):
         terms(bool)(Stage("m.login.terms"))
+
+
+def test_tries_of_a_stage_made_by_hand() -> None:
+    """Nobody counts them."""
+    assert tries_left(Stage(PASSWORD)) is None

@@ -117,3 +117,89 @@ def test_the_terminal_itself_on_windows(monkeypatch: pytest.MonkeyPatch, tmp_pat
     with open("CONOUT$", encoding="utf-8") as shown:
         assert shown.read() == "Welcome.\n"
     assert os.listdir() == ["CONOUT$"]
+
+
+class OddLines(OddTerminal):
+    """What is read line by line, and may be no text."""
+
+    def __init__(self, *lines: str | Exception) -> None:
+        super().__init__()
+        self._lines = list(lines)
+
+    def isatty(self) -> bool:
+        return False
+
+    def readline(self, size: int | None = -1) -> str:
+        line = self._lines.pop(0)
+        if isinstance(line, Exception):
+            raise line
+        return line
+
+
+def test_what_is_not_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bytes of another encoding, and half of a surrogate pair, are told, and the question is asked again."""
+    broken = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+    monkeypatch.setattr(sys, "stdin", OddLines(broken, "\ud800\n", "alice\n"))
+
+    assert _prompts.ask("User name") == "alice"
+    assert capsys.readouterr().err.count("That cannot be read as text.") == 2
+
+
+def test_the_end_of_the_input_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-D is the person's own way to stop."""
+    monkeypatch.setattr(sys, "stdin", OddTerminal(""))
+
+    with pytest.raises(AuthCancelledError, match="the input was ended"):
+        _prompts.ask("User name")
+
+
+def test_a_secret_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The prompt says that nothing will be seen."""
+    asked: list[str] = []
+
+    def ask(prompt: str, stream: object) -> str:
+        asked.append(prompt)
+        return "the secret"
+
+    ask.__module__ = "getpass"
+    monkeypatch.setattr("getpass.getpass", ask)
+    monkeypatch.setattr(sys, "stdin", OddTerminal())
+
+    assert _prompts.ask_secret("Password") == "the secret"
+    assert asked == ["Password (hidden): "]
+
+
+def test_long_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line is cut between words where the screen ends."""
+    shown: list[str] = []
+    monkeypatch.setattr(_prompts, "is_screen_a_terminal", lambda: True)
+    monkeypatch.setattr(_prompts, "columns", lambda: 20)
+    monkeypatch.setattr(_prompts, "write", shown.append)
+
+    _prompts.say("one two three four five six")
+
+    assert shown == ["one two three four\nfive six\n"]
+
+
+def test_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any stream nothing is said, and a screen has its usual width."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+
+    _prompts.say("Welcome.")
+
+    assert _prompts.columns() == 80
+
+
+def test_a_terminal_that_is_another_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the terminal itself cannot be opened, standard error has to do."""
+    said = io.StringIO()
+    monkeypatch.setattr(sys, "stdin", OddTerminal())
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    monkeypatch.setattr(sys, "stderr", said)
+    monkeypatch.setattr("os.ctermid", lambda: "/no/such/terminal")
+
+    _prompts.say("Welcome.")
+
+    assert said.getvalue() == "Welcome.\n"
