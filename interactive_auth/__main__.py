@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     common.add_argument("--user", metavar="NAME", help="the user name; asked for if it is needed and not given")
     common.add_argument("--open-browser", action="store_true", help="open pages in this machine's browser")
-    common.add_argument("--json", action="store_true", help="print the homeserver's response as JSON")
+    common.add_argument("--json", action="store_true", help="print the response; register then logs in")
     common.add_argument(
         "--allow-insecure-http", action="store_true", help="allow plain http, where secrets can be read on the way"
     )
