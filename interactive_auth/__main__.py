@@ -22,6 +22,8 @@ from ._prompts import ask_secret
 from ._text import printable
 from .homeserver import Homeserver
 
+#: kill, and a terminal that is closed (which Windows does not tell).
+_STOPS = [signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
 _EPILOG = """\
 Secrets are asked for without being shown. A script gives them by variables:
 MATRIX_ACCESS_TOKEN, MATRIX_PASSWORD (the account's password),
@@ -42,10 +44,6 @@ def _read_token(file: str) -> str:
     if not token:
         raise UsageError(f"argument --token-file: {file} is empty")
     return token
-
-
-#: kill, and a terminal that is closed (which Windows does not tell).
-_STOPS = [signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
 
 
 class _Command(NamedTuple):
@@ -106,10 +104,8 @@ def _look_for(homeserver: Homeserver, path: str) -> None:
     """
     try:
         homeserver.uia_request("POST", f"{CLIENT}/{path}")()
-    except DelegatedAuthError:
-        raise
     except MatrixError as error:
-        if error.http_status == 404:
+        if error.http_status == 404 or isinstance(error, DelegatedAuthError):
             raise
 
 

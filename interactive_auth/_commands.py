@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +33,8 @@ from ._prompts import ask, ask_secret, ask_yes_no, is_at_terminal, say
 from ._text import is_text, printable
 from ._types import AuthType, Stage, StartAuthStage, Wait
 from ._waitline import WaitLine
-from .homeserver import Homeserver, UIARequest
+from ._words import refusal_words
+from .homeserver import Homeserver, LoginResponse, UIARequest, WhoamiResponse
 
 #: How often a person is asked again for what the homeserver does not take.
 _TRIES = 3
@@ -65,37 +67,28 @@ def register(homeserver: Homeserver, options: argparse.Namespace) -> Done:
             raise
     name = _new_name(homeserver, options.user and options.user.removeprefix("@").partition(":")[0])
     stages = _stages(homeserver, options, name, registration_token=options.token or _variable("REGISTRATION_TOKEN"))
-
-    def request(password: str) -> UIARequest[Any]:
-        # A device whose access token nobody was shown would stay logged in for ever.
-        return homeserver.register(
-            name, password, initial_device_display_name="interactive_auth", inhibit_login=not options.json
-        )
-
+    # A device whose access token nobody was shown would stay logged in for ever.
+    request = partial(
+        homeserver.register, name, initial_device_display_name="interactive_auth", inhibit_login=not options.json
+    )
     account = _with_new_password(f"Password for {name}", _variable("PASSWORD"), request, stages)
     return Done(account, f"Registered {account['user_id']}")
 
 
 def change_password(homeserver: Homeserver, options: argparse.Namespace) -> Done:
     """Change the password."""
-    with _logged_in(homeserver, options) as (user_id, stages):
-
-        def request(password: str) -> UIARequest[Any]:
-            return homeserver.change_password(password, logout_devices=not options.keep_devices)
-
+    with _logged_in(homeserver, options) as (me, stages):
+        request = partial(homeserver.change_password, logout_devices=not options.keep_devices)
         response = _with_new_password("New password", _variable("NEW_PASSWORD"), request, stages)
     devices = "" if options.keep_devices else ", and its other devices were logged out"
-    return Done(response, f"The password of {user_id} was changed{devices}")
+    return Done(response, f"The password of {me['user_id']} was changed{devices}")
 
 
 def reset_password(homeserver: Homeserver, options: argparse.Namespace) -> Done:
     """Set a new password in place of a forgotten one, by a link that is mailed to an address of the account."""
     address = options.email or ask("Email address of the account")
     stages = _stages(homeserver, options, options.user)
-
-    def request(password: str) -> UIARequest[Any]:
-        return homeserver.change_password(password, logout_devices=not options.keep_devices)
-
+    request = partial(homeserver.change_password, logout_devices=not options.keep_devices)
     response = _with_new_password(
         "New password", _variable("NEW_PASSWORD"), request, stages, inputs={"email_address": address}
     )
@@ -105,34 +98,34 @@ def reset_password(homeserver: Homeserver, options: argparse.Namespace) -> Done:
 
 def delete_devices(homeserver: Homeserver, options: argparse.Namespace) -> Done:
     """Log devices out and delete them."""
-    with _logged_in(homeserver, options) as (user_id, stages):
-        devices = options.device or _choose_devices(homeserver)
+    with _logged_in(homeserver, options) as (me, stages):
+        devices = options.device or _choose_devices(homeserver, me.get("device_id"))
         response = homeserver.delete_devices(devices).authenticate(stages)
-        return Done(response, f"Devices of {user_id} that were logged out: {', '.join(map(printable, devices))}")
+        return Done(response, f"Devices of {me['user_id']} that were logged out: {', '.join(map(printable, devices))}")
 
 
 def deactivate(homeserver: Homeserver, options: argparse.Namespace) -> Done:
     """End the account for good."""
-    with _logged_in(homeserver, options) as (user_id, stages):
+    with _logged_in(homeserver, options) as (me, stages):
         erased = " and what it has written hidden" if options.erase else ""
-        question = f"Shall {user_id} be deactivated{erased}? It cannot be undone, nor the name used again."
+        question = f"Shall {me['user_id']} be deactivated{erased}? It cannot be undone, nor the name used again."
         if not options.yes and not ask_yes_no(question):
-            raise AuthCancelledError(f"{user_id} was left as it is")
+            raise AuthCancelledError(f"{me['user_id']} was left as it is")
         response = homeserver.deactivate_account(erase=options.erase or None).authenticate(stages)
-        return Done(response, f"{user_id} was deactivated")
+        return Done(response, f"{me['user_id']} was deactivated")
 
 
 def reset_keys(homeserver: Homeserver, options: argparse.Namespace) -> Done:
     """Replace the cross-signing keys by those that a client has made and signed."""
     keys = _read_keys(options.keys)
-    with _logged_in(homeserver, options) as (user_id, stages):
+    with _logged_in(homeserver, options) as (me, stages):
         response = homeserver.upload_cross_signing_keys(**keys).authenticate(stages)
-        return Done(response, f"The cross-signing keys of {user_id} are now those of {options.keys}")
+        return Done(response, f"The cross-signing keys of {me['user_id']} are now those of {options.keys}")
 
 
 def add_email(homeserver: Homeserver, options: argparse.Namespace) -> Done:
     """Add an email address to the account."""
-    with _logged_in(homeserver, options) as (user_id, stages):
+    with _logged_in(homeserver, options) as (me, stages):
         address = options.email or ask("Email address to add")
         client_secret = secrets.token_hex(16)
         reply = homeserver.request_email_token("account/3pid", address, client_secret)
@@ -143,7 +136,7 @@ def add_email(homeserver: Homeserver, options: argparse.Namespace) -> Done:
         if is_text(submit_url):
             _submit_code(homeserver, submit_url, sid, client_secret)
         response = _once_validated(homeserver.add_threepid(client_secret, sid), stages)
-        return Done(response, f"{address} was added to {user_id}")
+        return Done(response, f"{address} was added to {me['user_id']}")
 
 
 # What they share
@@ -171,7 +164,7 @@ def _first(known: StartAuthStage, asked: StartAuthStage) -> StartAuthStage:
     """Return a callback that answers with what is known, and asks the person when that was refused."""
 
     def answer(stage: Stage) -> Mapping[str, Any] | None:
-        return (known if stage.error is None and stage.attempt == 1 else asked)(stage)
+        return (known if stage.error is None else asked)(stage)
 
     return answer
 
@@ -189,7 +182,7 @@ def _new_name(homeserver: Homeserver, given: str | None) -> str:
         except MatrixError as error:
             if error.errcode not in ("M_INVALID_USERNAME", "M_INVALID_PARAM"):
                 return name  # the registration itself will tell
-            reason = f"The homeserver does not take the name {name}: {printable(error.error or error.errcode)}."
+            reason = f"The homeserver does not take the name {name}: {refusal_words(error)}."
         if given is not None or tries == _TRIES:
             raise AuthCancelledError(f"{reason} Nothing was registered")
         say(f"{reason} Choose another one.")
@@ -213,7 +206,7 @@ def _with_new_password(
         except MatrixError as error:
             if not (error.errcode or "").startswith(_WEAK) or given is not None or tries == _TRIES:
                 raise
-            say(f"The homeserver does not take this password: {printable(error.error or error.errcode)}")
+            say(f"The homeserver does not take this password: {refusal_words(error)}")
 
 
 def _ask_twice(prompt: str) -> str:
@@ -228,11 +221,11 @@ def _ask_twice(prompt: str) -> str:
 @contextmanager
 def _logged_in(
     homeserver: Homeserver, options: argparse.Namespace
-) -> Iterator[tuple[str, Mapping[str, StartAuthStage]]]:
+) -> Iterator[tuple[LoginResponse | WhoamiResponse, Mapping[str, StartAuthStage]]]:
     """Act for the person: by an access token, or logged in for as long as the block lasts.
 
     Yields:
-        The person's user id, and the callbacks for the stages.
+        Whose the access token is, and the callbacks for the stages.
     """
     token, password = options.token or _variable("ACCESS_TOKEN"), _variable("PASSWORD")
     if token is None and not _takes_passwords(homeserver):
@@ -240,12 +233,12 @@ def _logged_in(
         token = ask_secret("Access token")
     if token is not None:
         homeserver.access_token = token
-        user_id = homeserver.whoami()["user_id"]
-        yield user_id, _stages(homeserver, options, user_id, password)
+        me = homeserver.whoami()
+        yield me, _stages(homeserver, options, me["user_id"], password)
         return
-    user_id, password = _log_in(homeserver, options.user, password)
+    account, password = _log_in(homeserver, options.user, password)
     try:
-        yield user_id, _stages(homeserver, options, user_id, password)
+        yield account, _stages(homeserver, options, account["user_id"], password)
     finally:
         _log_out(homeserver)
 
@@ -256,7 +249,7 @@ def _takes_passwords(homeserver: Homeserver) -> bool:
     return any(isinstance(flow, dict) and flow.get("type") == AuthType.PASSWORD for flow in listed)
 
 
-def _log_in(homeserver: Homeserver, user: str | None, password: str | None) -> tuple[str, str]:
+def _log_in(homeserver: Homeserver, user: str | None, password: str | None) -> tuple[LoginResponse, str]:
     tries = 0
     while True:
         tries += 1
@@ -267,9 +260,9 @@ def _log_in(homeserver: Homeserver, user: str | None, password: str | None) -> t
         except MatrixError as error:
             if error.errcode != "M_FORBIDDEN" or password is not None or tries == _TRIES:
                 raise
-            say(f"The homeserver refused it: {printable(error.error or error.errcode)}")
+            say(f"The homeserver refused it: {refusal_words(error)}")
         else:
-            return account["user_id"], secret
+            return account, secret
 
 
 def _log_out(homeserver: Homeserver) -> None:
@@ -281,9 +274,8 @@ def _log_out(homeserver: Homeserver) -> None:
             say(f"This program's own device, interactive_auth, is still logged in: {error}")
 
 
-def _choose_devices(homeserver: Homeserver) -> list[str]:
+def _choose_devices(homeserver: Homeserver, own: str | None) -> list[str]:
     """Show the account's devices, and ask which of them are to go."""
-    own = homeserver.whoami().get("device_id")
     devices = homeserver._call("GET", f"{CLIENT}/devices", with_token=True).get("devices")
     listed = devices if isinstance(devices, list) else ()
     others = [device for device in listed if isinstance(device, dict) and is_text(device.get("device_id"))]

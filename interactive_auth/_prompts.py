@@ -18,7 +18,8 @@ from types import BuiltinFunctionType
 from typing import TextIO
 
 from ._errors import AuthCancelledError, MatrixError
-from ._text import is_encodable, printable
+from ._text import is_encodable
+from ._words import refusal_words
 
 #: How often the same is asked before answers that are empty, or of no use, end the attempt.
 TRIES = 10
@@ -41,11 +42,10 @@ def say_refusal(error: MatrixError, words: str) -> None:
     """Tell a person of a refusal, with the server's own words, which are for programmers at times.
 
     Args:
-        error: what the server said; what was secret in it is not shown, since a notebook keeps what is printed.
+        error: what the server said.
         words: what it means.
     """
-    said = error._clean(error.error or error.errcode or str(error))
-    say(f"{words} The server said: {printable(said)}")
+    say(f"{words} The server said: {refusal_words(error)}")
 
 
 def _wrapped(line: str, width: int | None) -> str:

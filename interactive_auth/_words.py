@@ -1,4 +1,4 @@
-"""What a stage is called before a person, in a terminal and in a browser alike.
+"""What a stage is called before a person, and why it was refused, in a terminal and in a browser alike.
 
 What must not be here: prompts, and anything that knows an attempt.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ._errors import MatrixError
 from ._text import printable
 from ._types import AuthType
 
@@ -29,3 +30,8 @@ _NAMES: Mapping[str, str] = {
 def stage_name(stage: str) -> str:
     """Return a stage's name; a type that nobody knows is its own, fit to be shown."""
     return _NAMES.get(stage, printable(stage, 100))
+
+
+def refusal_words(error: MatrixError) -> str:
+    """Return a server's own words, fit to be shown; what was secret in them is not, since a notebook keeps it."""
+    return printable(error._clean(error.error or error.errcode or str(error)))

@@ -28,7 +28,7 @@ from ._text import printable, web_url
 from ._text import publish as _publish
 from ._tracebacks import without_frames
 from ._types import AuthType, Stage
-from ._words import stage_name
+from ._words import refusal_words, stage_name
 
 if TYPE_CHECKING:
     from ._engine.auth import InteractiveAuth
@@ -84,7 +84,8 @@ def complete(
     def visit(url: str) -> None:
         if web_url(url) is None:
             raise ValueError(f"the fallback page of {printable(stage.type, 100)} has no http or https address")
-        step = _page.step(stage_name(stage.type), printable(urlsplit(url).hostname or ""), url, _why(stage))
+        why = "" if stage.error is None else refusal_words(stage.error)
+        step = _page.step(stage_name(stage.type), printable(urlsplit(url).hostname or ""), url, why)
         page = before = _page_showing(auth, step)
         if page is None:
             page = _pages[auth] = _Page(step, auth.poll, lambda: _pages.pop(auth, None))
@@ -116,11 +117,6 @@ def _page_showing(auth: InteractiveAuth[Any], step: _page.News) -> _Page | None:
         page.close()
         return None
     return page
-
-
-def _why(stage: Stage) -> str:
-    error = stage.error
-    return "" if error is None else printable(error._clean(error.error or error.errcode or str(error)))
 
 
 def _is_last(stage: Stage) -> bool:

@@ -83,7 +83,7 @@ class InteractiveAuth(Generic[T_co]):
         progress: what the library itself knows of an earlier attempt, from ``get_resume_state()``.
         supported_stages: the stages to prefer; None for the keys of a mapping, else for all alike. A flow with an
             email or msisdn stage whose input is not given is chosen only if that stage is named here.
-        request_email_token: ``(email, client_secret, send_attempt, session_id)`` mails, returns ``sid``.
+        request_email_token: ``(email, client_secret, send_attempt, session_id)`` has a mail sent: ``sid``.
         request_msisdn_token: ``(country, phone_number, client_secret, send_attempt, session_id)``, likewise for SMS.
             Both, if not given, are the attributes of these names of ``do_request``, as a ``UIARequest`` has them.
         busy_changed: called with True before each foreground request and with False after it.

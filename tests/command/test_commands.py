@@ -544,7 +544,7 @@ def test_the_signals_that_end_programs(
     """They log the command's own device out; the handlers are the caller's again afterwards."""
     before = signal.getsignal(stop)
     monkeypatch.setenv("MATRIX_PASSWORD", "the password")
-    monkeypatch.setattr(_commands, "_choose_devices", lambda _: signal.raise_signal(stop))
+    monkeypatch.setattr(_commands, "_choose_devices", lambda *_: signal.raise_signal(stop))
 
     with pytest.raises(SystemExit) as ending:
         main(["delete-devices", *there, "--user", "alice"])
