@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.accounts import Account, Person, exists, give_address, new_account, new_token, owner_of_address
+from support.accounts import Account, Person, exists, give_address, new_token, owner_of_address
 from support.keys import make_keys
 from support.programs import OpenTerminal, Start
 from support.terminal import TAKE_TERMINAL, Terminal
@@ -25,13 +25,6 @@ def synapse(mails: MailServer) -> Iterator[Synapse]:
     demands = {**TOKEN, "registrations_require_3pid": ["email"]}
     with throwaway_synapse(demands, TERMS, mails.config()) as running:
         yield running
-
-
-@pytest.fixture
-def account(synapse: Synapse) -> Iterator[Account]:
-    """Make an account with one device."""
-    with new_account(synapse) as made:
-        yield made
 
 
 @pytest.fixture

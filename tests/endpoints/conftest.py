@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from support.accounts import Account, Connect, new_account
+from support.accounts import Account, Connect
 from support.wire import Reply, Wire, serve
 from throwaway_services import MailServer, SmsGateway
 from throwaway_synapse import TOKEN, Synapse, throwaway_synapse
@@ -28,13 +28,6 @@ def synapse(mails: MailServer, texts: SmsGateway) -> Iterator[Synapse]:
     with throwaway_synapse(TOKEN, mails.config(), texts.config(), TOKENS) as running:
         running.add_registration_token("the-right-token")
         yield running
-
-
-@pytest.fixture
-def account(synapse: Synapse) -> Iterator[Account]:
-    """Make an account with a password and one device."""
-    with new_account(synapse) as made:
-        yield made
 
 
 @pytest.fixture

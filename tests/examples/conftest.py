@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.accounts import Account, new_account
 from throwaway_services import MailServer
 from throwaway_synapse import TERMS, TOKEN, Synapse, throwaway_synapse
 
@@ -15,13 +14,6 @@ def synapse(mails: MailServer) -> Iterator[Synapse]:
     """Run a homeserver where registration wants a token, and takes an email address if one is given."""
     with throwaway_synapse(TOKEN, mails.config()) as running:
         yield running
-
-
-@pytest.fixture
-def account(synapse: Synapse) -> Iterator[Account]:
-    """Make an account with one device."""
-    with new_account(synapse) as made:
-        yield made
 
 
 @pytest.fixture(scope="session")

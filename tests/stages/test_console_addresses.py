@@ -11,7 +11,7 @@ from support.threads import Threads
 from throwaway_services import MailServer, SmsGateway
 from throwaway_synapse import Synapse
 
-from interactive_auth import AuthTimeoutError, InteractiveAuth, MatrixError, console
+from interactive_auth import AuthTimeoutError, Homeserver, InteractiveAuth, MatrixError, console
 
 #: For those who wait for nothing but an answer of theirs.
 PATIENT: Any = {"poll_interval": 600.0, "poll_timeout": 20.0}
@@ -22,6 +22,17 @@ SMS_SENT = "SMS sent to {} (GB)."
 CHOICES = "r: send it again, c: change the number"
 
 Answer = Callable[..., list[str]]
+
+
+def looked_once(homeserver: Homeserver, new: Person, address: str) -> InteractiveAuth[Any]:
+    """Begin a sign-up in a notebook whose cell ended while the link was not opened yet."""
+    request = homeserver.register(new.name, new.password)
+    auth = InteractiveAuth(
+        request, console.handlers(homeserver), **by_mail(request, address), poll_interval=0.1, poll_timeout=0.0
+    )
+    with pytest.raises(AuthTimeoutError):
+        auth.attempt_auth()
+    return auth
 
 
 def test_the_link_is_opened_and_nobody_is_asked(
@@ -65,15 +76,7 @@ def test_who_comes_back_may_have_the_mail_sent_again(
     """In a notebook a cell that is run again asks what to do: R brings a second mail, whose link makes the account."""
     homeserver = connect(email_server.base_url)
     prompts = answer("R")
-    auth = InteractiveAuth(
-        request := homeserver.register(new.name, new.password),
-        console.handlers(homeserver),
-        **by_mail(request, new.address),
-        poll_interval=0.1,
-        poll_timeout=0.0,
-    )
-    with pytest.raises(AuthTimeoutError):
-        auth.attempt_auth()
+    auth = looked_once(homeserver, new, new.address)
 
     auth.poll_timeout = 20.0
     threads.start(open_link, 2)
@@ -96,15 +99,7 @@ def test_who_comes_back_may_change_the_address(
     """A mistyped address is changed, whatever the server says of the first try, and the mail goes to the new one."""
     homeserver = connect(email_server.base_url)
     prompts = answer("c", "no address at all", new.address)
-    auth = InteractiveAuth(
-        request := homeserver.register(new.name, new.password),
-        console.handlers(homeserver),
-        **by_mail(request, "mistyped@example.org"),
-        poll_interval=0.1,
-        poll_timeout=0.0,
-    )
-    with pytest.raises(AuthTimeoutError):
-        auth.attempt_auth()
+    auth = looked_once(homeserver, new, "mistyped@example.org")
     said()
 
     auth.poll_timeout = 20.0

@@ -11,7 +11,7 @@ from throwaway_synapse import OPEN, TERMS, TOKEN, Synapse, throwaway_synapse
 
 from interactive_auth import Homeserver
 
-from .accounts import Connect, Person
+from .accounts import Account, Connect, Person, new_account
 
 if TYPE_CHECKING:
     from throwaway_services import MailServer, SmsGateway
@@ -69,6 +69,13 @@ def connect() -> Iterator[Connect]:
     """Make clients with ``Homeserver``'s own arguments, closed after the test."""
     with ExitStack() as stack:
         yield lambda *args, **options: stack.enter_context(Homeserver(*args, **options))
+
+
+@pytest.fixture
+def account(synapse: Synapse) -> Iterator[Account]:
+    """Make an account with a password and one device, on the ``synapse`` of the folder."""
+    with new_account(synapse) as made:
+        yield made
 
 
 @pytest.fixture
