@@ -159,13 +159,13 @@ def _ask_digits() -> str:
     raise nothing_usable("Phone number")
 
 
-def _send(kind: AuthType, stage: Stage, *address: str) -> MatrixError | None:
-    """Have a message sent; return the server's refusal, after which the one before is still good."""
+def _send(kind: AuthType, stage: Stage, *address: str) -> Exception | None:
+    """Have a message sent; return why it was not, after which the one before is still good."""
     auth = asking(stage)
     send = auth.request_email_token if kind is AuthType.EMAIL else auth.request_msisdn_token
     try:
         send(*address)
-    except MatrixError as error:
+    except (MatrixError, ConnectionError, TimeoutError) as error:
         return error
     return None
 

@@ -18,7 +18,7 @@ from types import BuiltinFunctionType
 from typing import TextIO
 
 from ._errors import AuthCancelledError, MatrixError
-from ._text import is_encodable
+from ._text import is_encodable, printable
 from ._words import refusal_words
 
 #: How often the same is asked before answers that are empty, or of no use, end the attempt.
@@ -38,14 +38,15 @@ def say(text: str) -> None:
     write("".join(f"{_wrapped(line, width)}\n" for line in text.split("\n")))
 
 
-def say_refusal(error: MatrixError, words: str) -> None:
+def say_refusal(error: Exception, words: str) -> None:
     """Tell a person of a refusal, with the server's own words, which are for programmers at times.
 
     Args:
-        error: what the server said.
+        error: what the server said, or why it said nothing.
         words: what it means.
     """
-    say(f"{words} The server said: {refusal_words(error)}")
+    said = f"The server said: {refusal_words(error)}" if isinstance(error, MatrixError) else printable(str(error))
+    say(f"{words} {said}")
 
 
 def _wrapped(line: str, width: int | None) -> str:

@@ -168,7 +168,7 @@ class _Keyboard:
             descriptor = sys.stdin.fileno()
             mode = termios.tcgetattr(descriptor)
             if mode[_FLAGS] & (termios.ECHO | termios.ICANON):  # also after the program was stopped, and went on
-                if self._before is None:  # pragma: no branch  # the other way is a program that was stopped
+                if self._before is None:
                     self._before = mode
                 quiet = termios.tcgetattr(descriptor)
                 quiet[_FLAGS] &= ~(termios.ECHO | termios.ICANON)

@@ -17,7 +17,10 @@ pytest.register_assert_rewrite("support")
 #: The library's own plugin. As an installed one it would be imported before coverage is measured; setup.cfg sees to it.
 pytest_plugins = [
     "interactive_auth._pytest",
-    *(f"support.{name}" for name in ("dendrite", "homeservers", "machine", "networks", "programs", "threads")),
+    *(
+        f"support.{name}"
+        for name in ("dendrite", "homeservers", "machine", "networks", "own_terminal", "programs", "threads")
+    ),
 ]
 
 Sized = Callable[[int, int], int]

@@ -9,6 +9,7 @@ import requests
 from support.accounts import Person, Watched
 from support.programs import OpenTerminal
 from support.terminal import PACKAGES, TAKE_TERMINAL
+from support.threads import wait_until
 from throwaway_services import MailServer, SmsGateway, captcha_verifier
 from throwaway_synapse import TOKEN, Config, Synapse, throwaway_synapse
 
@@ -60,10 +61,11 @@ def watched() -> Watched:
 
 @pytest.fixture
 def open_link(mails: MailServer, web: requests.Session, new: Person) -> Callable[..., None]:
-    """Open the link in the mail that has arrived."""
+    """Open the link in a mail; Synapse may send one before it knows its link."""
 
     def visit(number: int = 1) -> None:
-        web.get(mails.wait_for_link(new.address, number), timeout=30).raise_for_status()
+        link = mails.wait_for_link(new.address, number)
+        wait_until(lambda: web.get(link, timeout=30).ok)
 
     return visit
 

@@ -35,20 +35,25 @@ def looked_once(homeserver: Homeserver, new: Person, address: str) -> Interactiv
     return auth
 
 
+@pytest.fixture
+def open_soon(open_link: Callable[..., None], threads: Threads) -> Callable[..., None]:
+    """Open the link in a mail while the attempt waits for it."""
+    return lambda number=1: threads.start(open_link, number)
+
+
 def test_the_link_is_opened_and_nobody_is_asked(
     email_server: Synapse,
     connect: Connect,
     answer: Answer,
     said: Callable[[], list[str]],
-    threads: Threads,
-    open_link: Callable[..., None],
+    open_soon: Callable[..., None],
     new: Person,
 ) -> None:
     """The person reads where the mail went, opens the link, and the polls find it: no key is needed."""
     homeserver = connect(email_server.base_url)
     prompts = answer()
     request = homeserver.register(new.name, new.password)
-    threads.start(open_link)
+    open_soon()
 
     account = request.authenticate(console.handlers(homeserver), inputs={"email_address": new.address}, **POLLING)
 
@@ -69,8 +74,7 @@ def test_who_comes_back_may_have_the_mail_sent_again(
     connect: Connect,
     answer: Answer,
     mails: MailServer,
-    threads: Threads,
-    open_link: Callable[..., None],
+    open_soon: Callable[..., None],
     new: Person,
 ) -> None:
     """In a notebook a cell that is run again asks what to do: R brings a second mail, whose link makes the account."""
@@ -79,7 +83,7 @@ def test_who_comes_back_may_have_the_mail_sent_again(
     auth = looked_once(homeserver, new, new.address)
 
     auth.poll_timeout = 20.0
-    threads.start(open_link, 2)
+    open_soon(2)
     account = auth.attempt_auth()
 
     assert owner(email_server, account) == new.user_id
@@ -92,8 +96,7 @@ def test_who_comes_back_may_change_the_address(
     connect: Connect,
     answer: Answer,
     said: Callable[[], list[str]],
-    threads: Threads,
-    open_link: Callable[..., None],
+    open_soon: Callable[..., None],
     new: Person,
 ) -> None:
     """A mistyped address is changed, whatever the server says of the first try, and the mail goes to the new one."""
@@ -103,7 +106,7 @@ def test_who_comes_back_may_change_the_address(
     said()
 
     auth.poll_timeout = 20.0
-    threads.start(open_link)
+    open_soon()
     account = auth.attempt_auth()
 
     assert owner(email_server, account) == new.user_id
@@ -125,14 +128,13 @@ def test_address_is_asked_for_again_with_the_servers_reason(
     connect: Connect,
     answer: Answer,
     said: Callable[[], list[str]],
-    threads: Threads,
-    open_link: Callable[..., None],
+    open_soon: Callable[..., None],
     new: Person,
 ) -> None:
     """Without an address among the inputs the person gives one, and another if the server refuses it."""
     homeserver = connect(email_server.base_url)
     prompts = answer("no address at all", new.address)
-    threads.start(open_link)
+    open_soon()
 
     account = homeserver.register(new.name, new.password).authenticate(console.handlers(homeserver), **POLLING)
 
@@ -218,8 +220,7 @@ def test_mail_that_the_server_does_not_send_again(
     connect: Connect,
     answer: Answer,
     said: Callable[[], list[str]],
-    threads: Threads,
-    open_link: Callable[..., None],
+    open_soon: Callable[..., None],
     new: Person,
 ) -> None:
     """The reason is shown, and the mail that came before is still good."""
@@ -243,7 +244,7 @@ def test_mail_that_the_server_does_not_send_again(
     with pytest.raises(AuthTimeoutError):
         auth.attempt_auth()
     auth.poll_timeout = 20.0
-    threads.start(open_link)
+    open_soon()
 
     assert owner(email_server, auth.attempt_auth()) == new.user_id
     assert "It was not sent again; the one before is still good. The server said: No more today" in said()

@@ -1,84 +1,152 @@
-"""What the console asks for of messages where a person gives nothing of use, or the server nothing to choose."""
+"""A person at the console who is sent a mail or an SMS, where no homeserver is needed to show what they are told."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.scripted import ScriptedServer, challenge
 
-from interactive_auth import AuthCancelledError, AuthType, Homeserver, MatrixError, _messages, console
-from interactive_auth._waitline import WaitLine
+from interactive_auth import (
+    AuthCancelledError,
+    AuthTimeoutError,
+    AuthType,
+    Homeserver,
+    InteractiveAuth,
+    MatrixError,
+    console,
+)
 
-HOMESERVER = Homeserver("https://matrix.example.org")
-
-
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a person is told."""
-    told: list[str] = []
-    monkeypatch.setattr(_messages, "say", told.append)
-    return told
-
-
-def test_numbers_without_digits(monkeypatch: pytest.MonkeyPatch, said: list[str]) -> None:
-    """They are asked for again, and not for ever."""
-    monkeypatch.setattr(_messages, "ask", lambda prompt: "none")
-
-    with pytest.raises(AuthCancelledError, match="nothing usable was entered at 'Phone number'"):
-        _messages._ask_digits()
-
-    assert set(said) == {"A phone number has digits."}
-
-
-def test_addresses_that_the_server_refuses(monkeypatch: pytest.MonkeyPatch, said: list[str]) -> None:
-    """After three of them the one before stays, and the person is told so."""
-    monkeypatch.setattr(_messages, "read", lambda prompt: "a@example.org")
-    monkeypatch.setattr(_messages, "_address", lambda kind, stage: "before@example.org")
-    monkeypatch.setattr(_messages, "_send", lambda kind, stage, *address: MatrixError(400, {"error": "No"}))
-
-    _messages._change(AuthType.EMAIL, SimpleNamespace())  # type: ignore[arg-type]  # nothing of the stage is looked at
-
-    assert said == ["It stays with before@example.org."]
+MAIL = {"email_address": "alice@example.org"}
+NUMBER = {"phone_country": "GB", "phone_number": "07700 900001"}
+SUBMIT = "https://matrix.example.org/submit"
 
 
 @pytest.fixture
-def code(monkeypatch: pytest.MonkeyPatch, said: list[str]) -> Callable[..., str | None]:
-    """Ask for the code of a mail, with what can be done about it, what is typed, and where codes are posted."""
+def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Have a person answer line by line, and with the last line for ever; gives the prompts."""
 
-    def ask(choices: dict[str, Callable[[], object]], typed: str, *submit_urls: str | None) -> str | None:
-        urls = iter([*submit_urls, *([submit_urls[-1]] * 20)])
-        stage: Any = SimpleNamespace(error=None)
-        monkeypatch.setattr(_messages, "refreshed", lambda stage, kind: SimpleNamespace(submit_url=next(urls)))
-        monkeypatch.setattr(_messages, "_say_sent", lambda kind, stage: None)
-        monkeypatch.setattr(_messages.Messages, "_choices", lambda self, kind, stage: choices)
-        monkeypatch.setattr(_messages, "read", lambda prompt: typed)
-        return _messages.Messages(HOMESERVER, WaitLine()).code(AuthType.EMAIL, stage)
+    def script(*lines: str) -> list[str]:
+        prompts: list[str] = []
 
-    return ask
+        def reply(prompt: str) -> str:
+            prompts.append(prompt)
+            return lines[min(len(prompts), len(lines)) - 1]
 
+        monkeypatch.setattr("builtins.input", reply)
+        monkeypatch.setattr("getpass.getpass", reply)
+        return prompts
 
-def test_no_code_at_all(code: Callable[..., str | None], said: list[str]) -> None:
-    """Where the mail cannot be sent again nothing is offered, and empty lines end the question."""
-    with pytest.raises(AuthCancelledError, match="Code in the mail"):
-        code({}, "", "https://matrix.example.org/submit")
-
-    assert said == []
+    return script
 
 
-def test_a_next_mail_that_brings_a_link(code: Callable[..., str | None]) -> None:
-    """The one that was sent again may bring a link instead, which the loop waits for."""
-    again: list[None] = []
+@pytest.fixture
+def make(server: ScriptedServer) -> Callable[..., InteractiveAuth[Any]]:
+    """Make an attempt of a person at the console, whose server asks for one stage for ever."""
 
-    assert code({"r": lambda: again.append(None)}, "R", "https://matrix.example.org/submit", None) is None
-    assert again == [None]
+    def begin(stage: str, **options: Any) -> InteractiveAuth[Any]:
+        server.then_always(challenge([stage]))
+        return InteractiveAuth(server, console.handlers(Homeserver("https://matrix.example.org")), **options)
+
+    return begin
 
 
-def test_passwords_that_are_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Empty lines change the user name, and end the question in the end."""
-    monkeypatch.setattr(console, "ask", lambda prompt: "alice")
-    monkeypatch.setattr(console, "read_secret", lambda prompt: "")
+def test_code_that_is_never_given(
+    make: Callable[..., InteractiveAuth[Any]], answers: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Enter alone is asked again, ten times; without a token request nothing can be sent again, or elsewhere."""
+    prompts = answers("")
+    progress = {AuthType.MSISDN.value: {"submit_url": SUBMIT}}
 
-    with pytest.raises(AuthCancelledError, match="Password"):
-        console._Person(HOMESERVER, None, False, WaitLine())._credentials()
+    with pytest.raises(AuthCancelledError, match="nothing usable was entered at 'Code in the SMS', 10 times"):
+        make(AuthType.MSISDN, msisdn_sid="a-sid", progress=progress).attempt_auth()
+
+    assert prompts == 10 * ["Code in the SMS: "]
+    assert capsys.readouterr().out.splitlines() == ["Step 1 of 1: phone number"]
+
+
+def test_sms_with_a_link_after_one_with_a_code(
+    make: Callable[..., InteractiveAuth[Any]], answers: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the second SMS brings a link instead of a code, no code is asked for any more."""
+    prompts = answers("r")
+    replies = iter([{"sid": "one", "submit_url": SUBMIT}, {"sid": "two"}])
+    attempt = make(AuthType.MSISDN, inputs=NUMBER, request_msisdn_token=lambda *_: next(replies), poll_timeout=0.0)
+
+    with pytest.raises(AuthTimeoutError):
+        attempt.attempt_auth()
+
+    assert prompts == ["Code in the SMS: "]
+    assert "Open the link in the SMS." in capsys.readouterr().out.splitlines()
+
+
+def test_number_without_digits(
+    make: Callable[..., InteractiveAuth[Any]], answers: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is told and asked for again, ten times."""
+    prompts = answers("GB", "none")
+
+    with pytest.raises(AuthCancelledError, match="nothing usable was entered at 'Phone number', 10 times"):
+        make(AuthType.MSISDN, request_msisdn_token=lambda *_: {"sid": "1"}).attempt_auth()
+
+    assert prompts == ["Country, two letters: ", *10 * ["Phone number: "]]
+    assert capsys.readouterr().out.count("A phone number has digits.") == 10
+
+
+@pytest.mark.parametrize("error", [ConnectionError("no route"), MatrixError(500, {"error": "no route"})])
+def test_message_that_cannot_be_sent_again(
+    error: Exception,
+    make: Callable[..., InteractiveAuth[Any]],
+    answers: Callable[..., list[str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Neither a refusal nor trouble ends the wait: the message before is still good, and its code is asked for."""
+    prompts = answers("r", "")
+    replies: Any = iter([{"sid": "one", "submit_url": SUBMIT}, error])
+
+    def request_token(*_: object) -> Any:
+        reply = next(replies)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    with pytest.raises(AuthCancelledError):
+        make(AuthType.MSISDN, inputs=NUMBER, request_msisdn_token=request_token, retry=None).attempt_auth()
+
+    assert set(prompts) == {"Code in the SMS: "}
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("It was not sent again")]
+    (line,) = told
+    assert line.endswith(" no route")
+
+
+def test_addresses_that_are_all_refused(
+    make: Callable[..., InteractiveAuth[Any]], answers: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After three the mail stays where it went, and the wait goes on."""
+    prompts = answers("c", "nobody")
+
+    def request_token(email: str, *_: object) -> Any:
+        if email == "nobody":
+            raise MatrixError(400, {"error": "Unable to parse email address"})
+        return {"sid": "1"}
+
+    attempt = make(AuthType.EMAIL, inputs=MAIL, request_email_token=request_token, poll_timeout=0.0)
+    for _ in range(2):  # as in a notebook, whose cell is run again
+        with pytest.raises(AuthTimeoutError):
+            attempt.attempt_auth()
+
+    assert prompts == ["What now? ", *3 * ["New address (Enter keeps it): "]]
+    assert capsys.readouterr().out.splitlines()[-1].rpartition("\r")[2] == "It stays with alice@example.org."
+
+
+def test_password_that_is_never_given(
+    make: Callable[..., InteractiveAuth[Any]], answers: Callable[..., list[str]]
+) -> None:
+    """A person who gives nothing but a user name is not asked for ever."""
+    prompts = answers("alice", "", "alice", "", "alice", "", *8 * ["alice", ""])
+
+    with pytest.raises(AuthCancelledError, match="nothing usable was entered at 'Password', 10 times"):
+        make(AuthType.PASSWORD).attempt_auth()
+
+    assert prompts == 10 * ["User name: ", "Password of alice (hidden): "]

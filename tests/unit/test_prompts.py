@@ -9,6 +9,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from support.own_terminal import OwnTerminal
+from support.threads import Threads
 
 from interactive_auth import AuthCancelledError, _prompts
 
@@ -203,3 +205,31 @@ def test_a_terminal_that_is_another_programs(monkeypatch: pytest.MonkeyPatch) ->
     _prompts.say("Welcome.")
 
     assert said.getvalue() == "Welcome.\n"
+
+
+def test_a_person_at_a_terminal(terminal: OwnTerminal, threads: Threads) -> None:
+    """What was typed too early is forgotten; the answer to the question is taken, and the hidden one is not shown."""
+    terminal.sit_down()
+    terminal.press(b"too early\n")
+    threads.start(terminal.answer, "Name: ", b"alice\n")
+    assert _prompts.ask("Name") == "alice"
+
+    threads.start(terminal.answer, "Password (hidden): ", b" a password \n")
+    assert _prompts.ask_secret("Password") == " a password "
+
+    assert "a password" not in terminal.shown()
+
+
+def test_an_answer_from_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines are taken one by one, also for what is hidden at a terminal; the end of it is told."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("alice\n a password \nperhaps\nno\n"))
+
+    assert _prompts.ask("Name") == "alice"
+    assert _prompts.ask_secret("Password") == " a password "
+    assert _prompts.ask_yes_no("Go on?") is False
+    with pytest.raises(RuntimeError, match=r"no standard input to ask a person by \(Name\)"):
+        _prompts.ask("Name")
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "Name: Password (hidden): Go on? (y/n): Please answer y or n.\nGo on? (y/n): Name: \n"

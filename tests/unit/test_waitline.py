@@ -3,69 +3,18 @@
 from __future__ import annotations
 
 import os
-import select
 import sys
 import termios
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.own_terminal import OwnTerminal
 
 from interactive_auth import AuthType, Stage, Wait
 from interactive_auth._waitline import ENTER, LOOK, WaitLine, describe
 
 STAGE = Wait(AuthType.EMAIL, 299.5, "stage")
-
-
-class OwnTerminal:
-    """A terminal in the place of the standard streams.
-
-    Attributes:
-        keyboard: where keys are pressed.
-    """
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.keyboard, program = os.openpty()
-        self._streams = [os.fdopen(program, "r"), *(os.fdopen(os.dup(program), "w") for _ in range(2))]
-        self._monkeypatch = monkeypatch
-
-    def sit_down(self) -> None:
-        """Put it in the place of the standard streams, which pytest sets between fixtures and test."""
-        for name, stream in zip(("stdin", "stdout", "stderr"), self._streams, strict=True):
-            self._monkeypatch.setattr(sys, name, stream)
-
-    def press(self, keys: bytes) -> None:
-        """Press keys."""
-        os.write(self.keyboard, keys)
-
-    def shown(self) -> str:
-        """Return what was shown since the last call."""
-        assert select.select([self.keyboard], [], [], 30)[0], "nothing was shown"
-        read = b""
-        while select.select([self.keyboard], [], [], 0.1)[0]:
-            read += os.read(self.keyboard, 65536)
-        return read.decode()
-
-    def is_echoing(self) -> bool:
-        """Return whether what is typed is shown, a line at a time."""
-        both = termios.ECHO | termios.ICANON
-        return termios.tcgetattr(self.keyboard)[3] & both == both
-
-    def close(self) -> None:
-        """Close it."""
-        for stream in self._streams:
-            with suppress(OSError):
-                stream.close()
-        os.close(self.keyboard)
-
-
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnTerminal]:
-    monkeypatch.setenv("TERM", "xterm")
-    own = OwnTerminal(monkeypatch)
-    yield own
-    own.close()
 
 
 class Asking:
@@ -129,6 +78,27 @@ def test_keys(terminal: OwnTerminal, line: WaitLine, pressed: list[str], typed: 
         + "\r\x1b[JWaiting for the link in the mail (gives up in 5:00)\r"
         "\r\x1b[J"
     )
+
+
+def test_a_program_that_was_stopped_and_goes_on(
+    terminal: OwnTerminal, line: WaitLine, pressed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell gives the terminal back as it wants it; keys are read as before, and the end is as the beginning was."""
+    terminal.sit_down()
+    before = termios.tcgetattr(terminal.keyboard)
+    line(STAGE)
+    shells = termios.tcgetattr(terminal.keyboard)
+    shells[3] |= termios.ECHO | termios.ICANON | termios.NOFLSH
+    termios.tcsetattr(terminal.keyboard, termios.TCSANOW, shells)
+
+    line(STAGE)
+    assert not terminal.is_echoing()
+    terminal.press(b"r")
+    line(STAGE)
+    line(None)
+
+    assert pressed == ["r"]
+    assert termios.tcgetattr(terminal.keyboard) == before
 
 
 def test_what_was_typed_before_the_wait(terminal: OwnTerminal, line: WaitLine, pressed: list[str]) -> None:
@@ -217,3 +187,34 @@ def test_a_terminal_that_hangs_up(terminal: OwnTerminal, line: WaitLine, monkeyp
 def test_in_words(wait: Wait, width: int, line: str) -> None:
     """What is awaited comes first, then how long it lasts, in as many words as there is room for."""
     assert describe(wait, 3661.9, width) == line
+
+
+def test_where_a_terminal_cannot_erase(terminal: OwnTerminal, line: WaitLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shorter line leaves nothing of a longer one."""
+    terminal.sit_down()
+    monkeypatch.setenv("TERM", "dumb")
+
+    line(STAGE)
+    line(Wait(AuthType.EMAIL, 3.0, "retry"))
+
+    longer = "Waiting for the link in the mail (gives up in 5:00)"
+    shorter = "The server does not answer (next try in 0:03)"
+    assert terminal.shown().endswith(f"\r{longer}\r{shorter.ljust(len(longer))}")
+    line(None)
+
+
+def test_in_a_log(line: WaitLine, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says once what is awaited, and not when that is over; keys are not offered."""
+    line(STAGE)
+    line(STAGE)
+    line(None)
+
+    assert capsys.readouterr() == ("", "Waiting for the link in the mail (gives up in 5:00)\n")
+
+
+def test_a_wait_that_is_over_soon(line: WaitLine, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody has to be told of it."""
+    line(Wait(None, 0.9, "retry"))
+    line(None)
+
+    assert capsys.readouterr() == ("", "")
