@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from . import __version__, _commands
 from ._commands import Done, UsageError
-from ._errors import DelegatedAuthError, InteractiveAuthError, MatrixError, ServerProtocolError
+from ._errors import (
+    GO_ON,
+    DelegatedAuthError,
+    HomeserverConnectionError,
+    InteractiveAuthError,
+    MatrixError,
+    ServerProtocolError,
+)
 from ._http.endpoints import CLIENT
-from ._prompts import ask_secret
+from ._prompts import NobodyToAskError, ask_secret
 from ._text import printable
 from .homeserver import Homeserver
 
@@ -31,16 +39,28 @@ MATRIX_NEW_PASSWORD and MATRIX_REGISTRATION_TOKEN; or answers what is asked for,
 a line each, on the standard input.
 Exit status: 0 done, 1 refused or not reached, 2 wrong usage, 130 Ctrl-C.
 """
+#: How an address is looked at that may be wrong: nobody waits for long.
+_LOOK: Mapping[str, Any] = {"timeout": 10.0, "retry": None}
+#: How a script gives what nobody can be asked for, by how the question begins.
+_GIVEN_BY: Mapping[str, str] = {
+    "User name": "--user",
+    "Password": "MATRIX_PASSWORD",
+    "New password": "MATRIX_NEW_PASSWORD",
+    "Access token": "MATRIX_ACCESS_TOKEN or --token-file",
+    "Registration token": "MATRIX_REGISTRATION_TOKEN or --token-file",
+    "Email address": "--email",
+    "Which are to be": "device ids as arguments",
+    "Shall": "--yes",
+}
 
 
 def _read_token(file: str) -> str:
-    """Read a token from a file, or from the standard input."""
-    if file == "-":
-        return ask_secret("Token")
+    """Read a token from a file."""
     try:
         token = Path(file).read_text("utf-8").strip()
     except (OSError, ValueError) as error:
-        raise UsageError(f"argument --token-file: {file} cannot be read: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text"
+        raise UsageError(f"argument --token-file: {file} cannot be read: {reason}") from None
     if not token:
         raise UsageError(f"argument --token-file: {file} is empty")
     return token
@@ -79,20 +99,38 @@ def _find(options: argparse.Namespace) -> Homeserver:
     name: str = options.homeserver
     try:
         if "://" not in name:
-            return Homeserver.discover(name)
-        homeserver = Homeserver(name, allow_insecure_http=options.allow_insecure_http)
+            return Homeserver(_discovered(name))
+        with Homeserver(name, allow_insecure_http=options.allow_insecure_http, **_LOOK) as homeserver:
+            _look_at(homeserver)
+        return Homeserver(name, allow_insecure_http=options.allow_insecure_http)
     except ValueError as error:
         reason = str(error).replace("allow_insecure_http=True", "--allow-insecure-http")
+        reason = reason.replace("; Homeserver.discover takes", ", or")
         for argument in ("base_url ", "server_name_or_user_id "):
             reason = reason.removeprefix(argument)
-        raise UsageError(f"argument --homeserver: {name} {reason}") from None
+        raise UsageError(f"argument --homeserver: {name or 'it'} {reason}") from None
+
+
+def _discovered(name: str) -> str:
+    """Return the address of the homeserver that has a server name, or a user."""
+    try:
+        with Homeserver.discover(name, **_LOOK) as homeserver:
+            return homeserver.base_url
+    except (HomeserverConnectionError, ServerProtocolError) as error:
+        server = name.partition(":")[2] if name.startswith("@") else name
+        if not server.rpartition(":")[2].isdecimal():
+            raise
+        # The port of a server name is for other homeservers; who gives one means an address, more likely.
+        raise ServerProtocolError(f"{error}; for the one at that port, give its address: http(s)://{server}") from None
+
+
+def _look_at(homeserver: Homeserver) -> None:
     try:
         versions = homeserver._get("/_matrix/client/versions", again=True).get("versions")
     except MatrixError as error:
         raise ServerProtocolError(f"there is no homeserver at {homeserver.base_url}: {error}") from None
     if not isinstance(versions, list):
         raise ServerProtocolError(f"{homeserver.base_url} is not a homeserver: it states no versions")
-    return homeserver
 
 
 def _look_for(homeserver: Homeserver, path: str) -> None:
@@ -162,7 +200,7 @@ def _run(options: argparse.Namespace) -> Done:
         if options.homeserver.startswith("@"):
             options.user = options.user or options.homeserver
         if file == "-":
-            options.token = _read_token(file)
+            options.token = ask_secret("Registration token" if options.command == "register" else "Access token")
         return command.run(homeserver, options)
 
 
@@ -183,12 +221,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         done = _run(options)
     except KeyboardInterrupt:
-        reason, status = "interrupted; if something was under way, look whether it was done", 130
+        reason = "interrupted; nothing more was sent, but if a request was under way, look whether it was carried out"
+        status = 130
     except UsageError as error:
         reason, status = str(error), 2
-    # The RuntimeError is that there is nobody to ask, the ValueError that something typed cannot be sent.
-    except (InteractiveAuthError, OSError, ValueError, RuntimeError) as error:
-        reason, status = str(error), 1
+    except NobodyToAskError as error:
+        given_by = [way for question, way in _GIVEN_BY.items() if error.asked.startswith(question)]
+        reason = f'the standard input has no line for "{error.asked}"{f"; or give {given_by[0]}" if given_by else ""}'
+        status = 1
+    # The ValueError is that something typed cannot be sent.
+    except (InteractiveAuthError, OSError, ValueError) as error:
+        # What a program can do next is of no use here.
+        reason, status = re.sub(rf"(\. [^.]*|; ){re.escape(GO_ON)}\.?", "", str(error)), 1
     else:
         print(json.dumps(done.response) if options.json else printable(done.words, 2000))
         return 0

@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from functools import partial
@@ -29,7 +29,7 @@ from ._errors import (
     ServerProtocolError,
 )
 from ._http.endpoints import CLIENT
-from ._prompts import ask, ask_secret, ask_yes_no, is_at_terminal, say
+from ._prompts import ask, ask_secret, ask_yes_no, is_at_terminal, read, say
 from ._text import is_text, printable
 from ._types import AuthType, Stage, StartAuthStage, Wait
 from ._waitline import WaitLine
@@ -99,7 +99,7 @@ def reset_password(homeserver: Homeserver, options: argparse.Namespace) -> Done:
 def delete_devices(homeserver: Homeserver, options: argparse.Namespace) -> Done:
     """Log devices out and delete them."""
     with _logged_in(homeserver, options) as (me, stages):
-        devices = options.device or _choose_devices(homeserver, me.get("device_id"))
+        devices = _choose_devices(homeserver, me.get("device_id"), options.device)
         response = homeserver.delete_devices(devices).authenticate(stages)
         return Done(response, f"Devices of {me['user_id']} that were logged out: {', '.join(map(printable, devices))}")
 
@@ -228,12 +228,18 @@ def _logged_in(
         Whose the access token is, and the callbacks for the stages.
     """
     token, password = options.token or _variable("ACCESS_TOKEN"), _variable("PASSWORD")
+    source = f" of --token-file {options.token_file}" if options.token else " of MATRIX_ACCESS_TOKEN" if token else ""
     if token is None and not _takes_passwords(homeserver):
         say("This homeserver has no login by password. Give an access token: clients show it in their settings.")
         token = ask_secret("Access token")
     if token is not None:
         homeserver.access_token = token
-        me = homeserver.whoami()
+        try:
+            me = homeserver.whoami()
+        except MatrixError as error:
+            if error.errcode != "M_UNKNOWN_TOKEN":
+                raise
+            raise AuthCancelledError(f"the homeserver refused the access token{source}: {error}") from None
         yield me, _stages(homeserver, options, me["user_id"], password)
         return
     account, password = _log_in(homeserver, options.user, password)
@@ -250,17 +256,19 @@ def _takes_passwords(homeserver: Homeserver) -> bool:
 
 
 def _log_in(homeserver: Homeserver, user: str | None, password: str | None) -> tuple[LoginResponse, str]:
-    tries = 0
+    tries, name = 0, user or ask("User name")
     while True:
         tries += 1
-        name = user or ask("User name")
-        secret = password or ask_secret("Password")
+        secret = password or ask_secret(f"Password of {name}")
         try:
             account = homeserver.login(name, secret, initial_device_display_name="interactive_auth")
         except MatrixError as error:
-            if error.errcode != "M_FORBIDDEN" or password is not None or tries == _TRIES:
+            if error.errcode != "M_FORBIDDEN" or tries == _TRIES:
                 raise
+            if password is not None:
+                raise AuthCancelledError(f"the homeserver refused the password of MATRIX_PASSWORD: {error}") from None
             say(f"The homeserver refused it: {refusal_words(error)}")
+            name = user or read(f"User name (Enter keeps {name}): ") or name
         else:
             return account, secret
 
@@ -274,23 +282,32 @@ def _log_out(homeserver: Homeserver) -> None:
             say(f"This program's own device, interactive_auth, is still logged in: {error}")
 
 
-def _choose_devices(homeserver: Homeserver, own: str | None) -> list[str]:
-    """Show the account's devices, and ask which of them are to go."""
+def _choose_devices(homeserver: Homeserver, own: str | None, named: Sequence[str]) -> Sequence[str]:
+    """Return the devices that are to go, as they were named, or as a person chooses from the account's."""
     devices = homeserver._call("GET", f"{CLIENT}/devices", with_token=True).get("devices")
     listed = devices if isinstance(devices, list) else ()
-    others = [device for device in listed if isinstance(device, dict) and is_text(device.get("device_id"))]
-    others = [device for device in others if device["device_id"] != own]
+    known = [device for device in listed if isinstance(device, dict) and is_text(device.get("device_id"))]
+    ids = [device["device_id"] for device in known]
+    if named:
+        if missing := [printable(device) for device in named if device not in ids]:
+            raise AuthCancelledError(f"the account has no device {', '.join(missing)}; none was logged out")
+        return named
+    others = [device for device in known if device["device_id"] != own]
     if not others:
         raise AuthCancelledError("there is no device but the one that this program uses")
+    if len(others) < len(known):
+        say("The device that this program uses itself is left out.")
     for number, device in enumerate(others, 1):
         name = f" {printable(device['display_name'])}" if is_text(device.get("display_name")) else ""
         say(f"{number}: {printable(device['device_id'])}{name}{_last_seen(device.get('last_seen_ts'))}")
+    choices = {device["device_id"]: device["device_id"] for device in others}
+    choices |= {str(number): device["device_id"] for number, device in enumerate(others, 1)}
     for _ in range(_TRIES):
-        answer = ask("Which are to be logged out (numbers with spaces between them, or all)")
-        chosen = [str(number) for number in range(1, len(others) + 1)] if answer == "all" else answer.split()
-        if all(number.isdecimal() and 0 < int(number) <= len(others) for number in chosen):
-            return [others[int(number) - 1]["device_id"] for number in dict.fromkeys(chosen)]
-        say(f"That is not a choice of numbers from 1 to {len(others)}.")
+        answer = ask("Which are to be logged out (numbers or ids with spaces between them, or all)")
+        chosen = [*choices] if answer == "all" else answer.split()
+        if all(choice in choices for choice in chosen):
+            return list(dict.fromkeys(choices[choice] for choice in chosen))
+        say(f"That is not a choice of numbers from 1 to {len(others)}, or of ids.")
     raise AuthCancelledError("no device was chosen, and none was logged out")
 
 

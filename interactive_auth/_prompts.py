@@ -27,6 +27,24 @@ TRIES = 10
 _COLUMNS = 80
 
 
+class NobodyToAskError(RuntimeError):
+    """There is no standard input to ask a person by.
+
+    Args:
+        asked: the question.
+
+    Attributes:
+        asked: the same.
+    """
+
+    def __init__(self, asked: str) -> None:
+        super().__init__(
+            f"there is no standard input to ask a person by ({asked}): "
+            "run it in a terminal, or give callbacks that do not ask"
+        )
+        self.asked = asked
+
+
 def say(text: str) -> None:
     """Show a person one line or more, wherever they can be read.
 
@@ -212,10 +230,11 @@ def _read(prompt: str, *, hidden: bool) -> str:
             write("\n")
         if at_terminal:
             raise AuthCancelledError(f"the input was ended (Ctrl-D) at {asked!r}, so nothing more was sent") from error
-        raise RuntimeError(
-            f"there is no standard input to ask a person by ({asked}): "
-            "run it in a terminal, or give callbacks that do not ask"
-        ) from None
+        raise NobodyToAskError(asked) from None
+    except KeyboardInterrupt:  # what is said next has a line of its own
+        if not is_asked_elsewhere():
+            write("\n")
+        raise
     if is_encodable(answer):
         return answer
     say("That cannot be read as text.")

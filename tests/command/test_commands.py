@@ -182,7 +182,7 @@ def test_an_access_token_by_another_way(
     run: Run, there: Args, uia_server: UIAServer, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     """The token is the first line of the standard input, or in a variable."""
-    token = uia_server.add_account("alice", "the password", devices=["PHONE"]).devices["PHONE"].access_token
+    token = uia_server.add_account("alice", "the password", devices=["PHONE", "LOST"]).devices["PHONE"].access_token
     lines: tuple[str, ...] = ("the password",)
     arguments: tuple[str, ...] = ()
     if way == "a variable":
@@ -195,42 +195,57 @@ def test_an_access_token_by_another_way(
     assert (ended.status, ended.out) == (0, "Devices of @alice:example.org that were logged out: LOST\n")
 
 
-def test_a_token_that_is_not_valid(run: Run, there: Args, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ends in one line, before anything is asked."""
+def test_a_token_that_is_not_valid(run: Run, there: Args, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It ends in one line that says where it came from, before anything is asked."""
     monkeypatch.setenv("MATRIX_ACCESS_TOKEN", "an-old-token")
+    by_variable = run("change-password", *there)
+    (file := tmp_path / "token").write_text("an-older-token")
+    by_file = run("change-password", *there, "--token-file", str(file))
+
+    for ended, source in ((by_variable, "MATRIX_ACCESS_TOKEN"), (by_file, f"--token-file {file}")):
+        assert ended.status == 1
+        assert ended.err.count("\n") == 1
+        assert f"refused the access token of {source}: 401 M_UNKNOWN_TOKEN" in ended.err
+        assert "an-old" not in ended.err
+
+
+def test_a_homeserver_that_fails(run: Run, there: Args, uia_server: UIAServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is no refusal of the access token."""
+    monkeypatch.setenv("MATRIX_ACCESS_TOKEN", "a-token")
+    uia_server.fail_next(400, "M_UNKNOWN", "Not today", path="/account/whoami")
 
     ended = run("change-password", *there)
 
     assert ended.status == 1
-    assert ended.err.count("\n") == 1
-    assert "M_UNKNOWN_TOKEN" in ended.err
-    assert "an-old-token" not in ended.err
+    assert "access token" not in ended.err
+    assert "Not today" in ended.err
 
 
 def test_a_wrong_password(run: Run, there: Args) -> None:
     """It is asked for again at the login, and three times at most."""
-    wrong = ("alice", "a wrong guess")
+    wrong = "a wrong guess"
 
-    refused = run("deactivate", *there, "--yes", lines=(*wrong, *wrong, *wrong))
-    done = run("deactivate", *there, "--yes", lines=(*wrong, *LOGGED_IN))
+    refused = run("deactivate", *there, "--yes", lines=("alice", wrong, "", wrong, "", wrong))
+    done = run("deactivate", *there, "--yes", lines=("mistyped", wrong, *LOGGED_IN))
 
     assert (refused.status, done.status) == (1, 0)
     assert refused.err.count("The homeserver refused it: ") == 2
+    assert "User name (Enter keeps mistyped): Password of alice" in done.err
 
 
 def test_a_wrong_password_in_a_variable(run: Run, there: Args, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is tried once."""
+    """It is tried once, and it is said where it came from."""
     monkeypatch.setenv("MATRIX_PASSWORD", "a wrong guess")
 
     ended = run("deactivate", *there, "--yes", "--user", "alice")
 
     assert ended.status == 1
-    assert "M_FORBIDDEN" in ended.err
+    assert "refused the password of MATRIX_PASSWORD: 403 M_FORBIDDEN" in ended.err
 
 
 def test_no_login_by_password(run: Run, there: Args, uia_server: UIAServer) -> None:
     """An access token is asked for, and it is said why."""
-    token = uia_server.add_account("alice", "the password", devices=["PHONE"]).devices["PHONE"].access_token
+    token = uia_server.add_account("alice", "the password", devices=["PHONE", "LOST"]).devices["PHONE"].access_token
     uia_server.responses = {"/login": {"flows": [{"type": "m.login.sso"}]}}
 
     ended = run("delete-devices", *there, "LOST", lines=(token, "the password"))
@@ -259,7 +274,27 @@ def test_choosing_devices(run: Run, there: Args, uia_server: UIAServer) -> None:
 
     assert (ended.status, ended.out) == (0, "Devices of @alice:example.org that were logged out: PHONE, TABLET\n")
     assert list(uia_server.accounts["alice"].devices) == ["LAPTOP"]
-    assert "That is not a choice of numbers from 1 to 3." in ended.err
+    assert "That is not a choice of numbers from 1 to 3, or of ids." in ended.err
+    assert "The device that this program uses itself is left out." in ended.err
+
+
+def test_devices_by_their_ids(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """They may be typed instead of numbers; a number means its line, even if it is an id, too."""
+    uia_server.add_account("alice", "the password", devices=["PHONE", "1", "TABLET"])
+
+    ended = run("delete-devices", *there, lines=(*LOGGED_IN, "TABLET 1"))
+
+    assert (ended.status, list(uia_server.accounts["alice"].devices)) == (0, ["1"])
+
+
+def test_a_device_that_the_account_has_not(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """A homeserver calls that a success; a person is told of their mistake, and no device goes."""
+    uia_server.add_account("alice", "the password", devices=["PHONE"])
+
+    ended = run("delete-devices", *there, "PHONE", "NOPE", lines=LOGGED_IN)
+
+    assert (ended.status, list(uia_server.accounts["alice"].devices)) == (1, ["PHONE"])
+    assert ended.err.endswith(": the account has no device NOPE; none was logged out\n")
 
 
 def test_all_devices(run: Run, there: Args, uia_server: UIAServer) -> None:
@@ -323,6 +358,7 @@ def test_an_account_that_is_kept(run: Run, there: Args, uia_server: UIAServer) -
 
 def test_a_device_that_could_not_be_logged_out(run: Run, there: Args, uia_server: UIAServer) -> None:
     """The person is told that it is still there."""
+    uia_server.add_account("alice", "the password", devices=["LOST"])
     uia_server.fail_next(500, "M_UNKNOWN", path="/logout")
 
     ended = run("delete-devices", *there, "LOST", lines=LOGGED_IN)
@@ -459,10 +495,14 @@ def test_an_endpoint_that_is_not_there(run: Run, there: Args, uia_server: UIASer
     [
         ("http://example.org", 2, "http://example.org is plain http to example.org"),
         ("https://example.org/_matrix/client/v3", 2, "without /_matrix"),
+        ("", 2, "--homeserver: it must not be empty"),
         ("https://", 2, "must be an http:// or https:// address with a host"),
+        ("ftp://example.org", 2, "like https://matrix.example.org, or a server name or a user id"),
         ("example.org/", 2, "must be a server name like example.org or a user id"),
         ("@alice", 2, "must be a server name like example.org or a user id"),
-        ("localhost:1", 1, "localhost"),
+        ("localhost:1", 1, "; for the one at that port, give its address: http(s)://localhost:1"),
+        ("@alice:localhost:1", 1, "; for the one at that port, give its address: http(s)://localhost:1"),
+        ("localhost", 1, "GET https://localhost/.well-known/matrix/client got no answer"),
         ("http://127.0.0.1:1", 1, "GET http://127.0.0.1:1/_matrix/client/versions got no answer"),
     ],
 )
@@ -473,7 +513,7 @@ def test_a_wrong_address(run: Run, name: str, status: int, said: str) -> None:
     assert (ended.status, ended.out) == (status, "")
     assert len(ended.err.splitlines()) == 1
     assert said in ended.err
-    assert not [word for word in ("base_url", "=True", "server_name_or") if word in ended.err]
+    assert not [word for word in ("base_url", "=True", "server_name_or", "discover") if word in ended.err]
 
 
 def test_another_site(run: Run, there: Args, uia_server: UIAServer) -> None:
@@ -490,7 +530,8 @@ def test_another_site(run: Run, there: Args, uia_server: UIAServer) -> None:
 
 def test_a_user_id(run: Run, there: Args, uia_server: UIAServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """It leads to the homeserver, and need not be typed again."""
-    monkeypatch.setattr("interactive_auth.homeserver.Homeserver.discover", lambda name: Homeserver(there[1]))
+    monkeypatch.setattr("interactive_auth.homeserver.Homeserver.discover", lambda name, **_: Homeserver(there[1]))
+    uia_server.add_account("alice", "the password", devices=["LOST"])
 
     ended = run("delete-devices", "--homeserver", "@alice:example.org", "LOST", lines=("the password",))
 
@@ -526,6 +567,7 @@ def test_a_token_file_that_has_no_token(run: Run, there: Args, tmp_path: Path, c
 
     assert ended.status == 2
     assert "argument --token-file: " in ended.err
+    assert ended.err.count(str(tmp_path)) == 1
 
 
 def test_nobody_to_ask(run: Run, there: Args) -> None:
@@ -533,7 +575,34 @@ def test_nobody_to_ask(run: Run, there: Args) -> None:
     ended = run("register", *there)
 
     assert (ended.status, ended.out) == (1, "")
-    assert ended.err.splitlines()[-1].startswith("python -m interactive_auth register: there is no standard input")
+    assert ended.err.splitlines()[-1] == (
+        'python -m interactive_auth register: the standard input has no line for "User name"; or give --user'
+    )
+
+
+def test_nobody_to_ask_what_no_argument_gives(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """What a person alone can decide is named all the same."""
+    uia_server.flows = [["m.login.terms"]]
+    uia_server.params = {
+        "m.login.terms": {"policies": {"tos": {"version": "1", "en": {"name": "Rules", "url": "https://example.org/"}}}}
+    }
+
+    ended = run("register", *there, "--user", "bob", lines=("a password",))
+
+    assert ended.status == 1
+    assert ended.err.endswith(': the standard input has no line for "Do you accept? (y/n)"\n')
+
+
+def test_words_for_programs(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """What a program could do next is not told to a person."""
+    uia_server.flows = [["m.login.registration_token"]]
+    uia_server.answers = {"m.login.registration_token": "right"}
+
+    ended = run("register", *there, "--user", "bob", lines=("a password", "wrong", "wrong", "wrong"))
+
+    assert ended.status == 1
+    assert not [word for word in ("authenticate()", "attempt_auth", "Try again with") if word in ended.err]
+    assert "m.login.registration_token was rejected 3 times" in ended.err
 
 
 @pytest.mark.usefixtures("hangups")

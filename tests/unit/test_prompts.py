@@ -233,3 +233,24 @@ def test_an_answer_from_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "Name: Password (hidden): Go on? (y/n): Please answer y or n.\nGo on? (y/n): Name: \n"
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_ctrl_c_at_a_question(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_elsewhere: bool
+) -> None:
+    """What is said next begins a line; a notebook's question is on none of ours."""
+
+    def interrupt(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    stdin = io.StringIO()
+    monkeypatch.setattr(stdin, "readline", interrupt)
+    monkeypatch.setattr("sys.stdin", stdin)
+    if is_elsewhere:
+        monkeypatch.setattr("builtins.input", interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        _prompts.ask("Name")
+
+    assert capsys.readouterr() == ("", "" if is_elsewhere else "Name: \n")
