@@ -98,6 +98,7 @@ def test_every_block_has_a_test() -> None:
         "A bot",
         "A notebook",
         "Testing your own program",
+        "A homeserver for tests",
         "Going on in another process",
         "Logging in, and fresh tokens",
         "With another HTTP client",
@@ -190,7 +191,7 @@ def run_bot(server: Synapse, title: str, replacements: dict[str, str], command: 
 
 @pytest.mark.parametrize(
     ("command", "end", "left"),
-    [("!approve", "The old device is gone.", False), ("!cancel", "The old device is still there: ", True)],
+    [("!approve", "The old device is gone.", False), ("!cancel", "The old device is still there.", True)],
 )
 def test_the_bot_obeys(
     answered: Synapse, device: tuple[str, dict[str, str]], command: str, end: str, left: bool
@@ -200,9 +201,18 @@ def test_the_bot_obeys(
 
     said = run_bot(answered, "A bot", replacements, command)
 
-    assert said[0] == "May I log out my old device? Say !approve or !cancel."
-    assert said[1].startswith(end)
+    assert said == ["May I log out my old device? Say !approve or !cancel.", end]
     assert ("OLDDEVICE" in devices_of(answered, user_id)) is left
+
+
+def test_the_bot_whose_password_is_wrong(answered: Synapse, device: tuple[str, dict[str, str]]) -> None:
+    """The owner is told so in the server's words, and it is not sent again."""
+    user_id, replacements = device
+
+    said = run_bot(answered, "A bot", {**replacements, PASSWORD: "not the password"}, "!approve")
+
+    assert said[1:] == ["My password is wrong: Invalid username or password", "The old device is still there."]
+    assert "OLDDEVICE" in devices_of(answered, user_id)
 
 
 def test_the_notebook_cell_registers(answered: Synapse, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,15 +228,18 @@ def test_the_notebook_cell_registers(answered: Synapse, monkeypatch: pytest.Monk
     cell["homeserver"].close()
 
 
-def test_the_tests_of_a_bot_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test of a bot runs as it stands, with the fixture that comes by installing."""
+@pytest.mark.parametrize(
+    ("title", "passed"), [("Testing your own program", 1), ("A homeserver for tests", len(homeservers))]
+)
+def test_the_tests_of_a_bot_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, title: str, passed: int) -> None:
+    """The tests of a bot run as they stand, with the fixture that comes by installing."""
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    (tmp_path / "test_bot.py").write_text(BLOCKS["Testing your own program"])
+    (tmp_path / "test_bot.py").write_text(BLOCKS[title])
     command = [sys.executable, "-I", "-m", "pytest", "-p", "no:cacheprovider", "-W", "error"]
 
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
 
-    assert f"{len(homeservers)} passed" in ended.stdout, ended.stdout
+    assert f"{passed} passed" in ended.stdout, ended.stdout
 
 
 def test_another_client_reaches_the_server(answered: Synapse, device: tuple[str, dict[str, str]]) -> None:
