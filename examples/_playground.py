@@ -47,7 +47,7 @@ def on_throwaway_synapse(options: argparse.Namespace) -> str:
         say(f"  its password         {password}")
         say(f"  its access token     {alice['access_token']}")
         say("Mails are shown here. Try, in another terminal:")
-        for command in ("register", "add-email", "change-password"):
+        for command in ("register", "add-email", "change-password", "delete-devices", "deactivate"):
             say(f"  python -m interactive_auth {command} --homeserver {synapse.base_url}")
         say(f"  python examples/register_with_email.py --homeserver {synapse.base_url}")
         say("Ctrl-C stops it.")

@@ -2,11 +2,14 @@
 
 python register.py                           on a Synapse started for this, which is gone afterwards
 python register.py --homeserver example.org  on any other homeserver, which asks you for what it wants
+
+A registration token may be in the variable MATRIX_REGISTRATION_TOKEN; whatever is an argument, others can see.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import secrets
 from collections.abc import Mapping
 
@@ -14,6 +17,11 @@ from _common import accept, announced, arguments, ask, check_offered, run, say
 from throwaway_synapse import TERMS, TOKEN, throwaway_synapse
 
 from interactive_auth import Homeserver, Inputs, StartAuthStage, console, handlers
+
+
+def given_token() -> str | None:
+    """Return the registration token that a script was given."""
+    return os.environ.get("MATRIX_REGISTRATION_TOKEN")
 
 
 def register(
@@ -35,7 +43,7 @@ def on_throwaway_synapse(options: argparse.Namespace) -> str:
         synapse.add_registration_token(token, uses_allowed=1)
         say(f"Synapse listens at {synapse.base_url}; it wants the token {token}, and its terms accepted")
         stages = {
-            "m.login.registration_token": handlers.registration_token(options.token or token),
+            "m.login.registration_token": handlers.registration_token(given_token() or token),
             "m.login.terms": handlers.terms(accept),
         }
         username, password = options.username or "alice", secrets.token_urlsafe()
@@ -49,15 +57,14 @@ def on_homeserver(options: argparse.Namespace) -> str:
         username = options.username or ask("User name: ")
         password = ask("Password: ", secret=True)
         stages = console.handlers(homeserver)
-        if options.token:
-            stages |= {"m.login.registration_token": handlers.registration_token(options.token)}
+        if token := given_token():
+            stages |= {"m.login.registration_token": handlers.registration_token(token)}
         return f"{register(homeserver, username, password, stages, options.email)} is registered"
 
 
 if __name__ == "__main__":
     parser = arguments(__doc__)
     parser.add_argument("--port", type=int, help="the port that a Synapse of its own listens on; a free one by default")
-    parser.add_argument("--token", help="the registration token to submit")
     parser.add_argument("--username", metavar="NAME", help="the part of the user id before the colon")
     parser.add_argument("--email", metavar="ADDRESS", help="an address to register with; it gets a mail")
     run(parser, on_throwaway_synapse, on_homeserver)

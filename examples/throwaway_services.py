@@ -81,7 +81,9 @@ class MailServer(Inbox):
         """
         with requests.Session() as browser:
             browser.trust_env = False  # as in Synapse
-            page = browser.get(self.wait_for_link(address, max(self.count(address), 1)), timeout=30)
+            link, deadline = self.wait_for_link(address, max(self.count(address), 1)), time.monotonic() + 10
+            while not (page := browser.get(link, timeout=30)).ok and time.monotonic() < deadline:
+                time.sleep(0.1)  # Synapse may send a mail before it knows its link
             page.raise_for_status()
             if fields := dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.text)):
                 browser.post(page.url.partition("?")[0], data=fields, timeout=30).raise_for_status()

@@ -51,7 +51,7 @@ def test_without_arguments_it_registers_on_a_synapse_of_its_own(run_example: Run
 
 def test_a_wrong_token_is_one_line(run_example: Run, example_folder: Path) -> None:
     """With a token that its Synapse does not know it says so, and leaves nothing behind."""
-    ended = run_example("register.py", "--token", "wrong")
+    ended = run_example("register.py", env={"MATRIX_REGISTRATION_TOKEN": "wrong"})
 
     assert ended.returncode == 1
     assert "Invalid registration token" in said(ended)
@@ -136,8 +136,8 @@ def test_terms_that_are_not_accepted(
     in_terminal: OpenTerminal, token_and_terms_server: Synapse, new: Person, token: str
 ) -> None:
     """Whoever does not accept them is not registered, and the last line says why."""
-    arguments = ("--homeserver", token_and_terms_server.base_url, "--username", new.name, "--token", token)
-    terminal = in_terminal("register.py", *arguments)
+    arguments = ("--homeserver", token_and_terms_server.base_url, "--username", new.name)
+    terminal = in_terminal("register.py", *arguments, MATRIX_REGISTRATION_TOKEN=token)
     terminal.answer("Password", "secret")
     terminal.answer("Do you accept?", "n")
 
