@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,11 @@ import pytest
 if TYPE_CHECKING:
     from selenium import webdriver
 
+# What tests start is ready sooner: with the byte code of the last start, and without what the folder's module tells of.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(__file__).parent / "support" / "lean"), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 # An assertion in them then shows its values, as in a test.
 pytest.register_assert_rewrite("support")
 #: The library's own plugin. As an installed one it would be imported before coverage is measured; setup.cfg sees to it.

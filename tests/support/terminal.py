@@ -89,7 +89,8 @@ class Terminal:
         return flags & (termios.ECHO | termios.ICANON) == termios.ECHO | termios.ICANON
 
     def interrupt(self) -> None:
-        """Press Ctrl-C."""
+        """Press Ctrl-C, as soon as a person can: Python's input() does not see one that comes just before it reads."""
+        self.settle()
         self.press("\x03")
 
     @property
