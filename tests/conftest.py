@@ -26,7 +26,7 @@ pytest_plugins = [
     "interactive_auth._pytest",
     *(
         f"support.{name}"
-        for name in ("dendrite", "homeservers", "machine", "networks", "own_terminal", "programs", "threads")
+        for name in ("clocks", "dendrite", "homeservers", "machine", "networks", "own_terminal", "programs", "threads")
     ),
 ]
 

@@ -16,11 +16,12 @@ from support.website import stand_at_443
 from support.wire import Reply, Wire, serve
 
 from interactive_auth import Homeserver, HomeserverConnectionError, MatrixError, ServerProtocolError
-from interactive_auth._http import repeating
 
 WELL_KNOWN = "/.well-known/matrix/client"
 VERSIONS = Reply(200, {"versions": ["v1.17"]})
 NOT_FOUND = Reply(404, {"errcode": "M_NOT_FOUND"})
+
+pytestmark = pytest.mark.usefixtures("sent_again_at_once")
 
 Site = Callable[[dict[str, Reply]], Wire]
 
@@ -56,19 +57,6 @@ def site(authority: trustme.CA) -> Iterator[Site]:
 def trusting(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trust the authority."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no repetition take time."""
-    monkeypatch.setattr(repeating, "clock", PatientClock())
-
-
-class PatientClock(repeating.Clock):
-    """A clock on which waiting takes no time."""
-
-    def wait(self, seconds: float) -> None:
-        assert 0 <= seconds <= 120
 
 
 @pytest.fixture

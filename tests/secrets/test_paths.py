@@ -106,7 +106,7 @@ def after_a_poll(world: World) -> Any:
             if polled:
                 auth.submit_auth_dict({"type": EMAIL, "harmless": True})
 
-    options = {"request_email_token": request.request_email_token, "inputs": INPUTS, **IDENTITY}
+    options = {"request_email_token": request.request_email_token, "inputs": INPUTS, "poll_timeout": 0.5, **IDENTITY}
     auth = world.auth(send, {EMAIL: handlers.email()}, **options)
     return auth.attempt_auth()
 

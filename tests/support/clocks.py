@@ -1,10 +1,13 @@
-"""Clocks on which waiting takes no time, to be put in the place of ``Handover.clock``; of one attempt or of all."""
+"""Clocks on which waiting takes no time: for ``Handover.clock``, of one attempt or of all, and for calls beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from interactive_auth._engine.handover import Bell, Clock
+from interactive_auth._http import repeating
 
 #: More waits than any test with a plan needs; a loop that waits for ever then fails instead of hanging.
 _MOST_WAITS = 5000
@@ -59,3 +62,16 @@ class FakeClock(TurnedClock):
             action()
         else:
             super()._pass(seconds)
+
+
+class NoClock(repeating.Clock):
+    """A clock on which a call that is sent again waits for no time."""
+
+    def wait(self, seconds: float) -> None:
+        assert 0 <= seconds <= 120
+
+
+@pytest.fixture
+def sent_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no call wait before it is sent again."""
+    monkeypatch.setattr(repeating, "clock", NoClock())

@@ -206,7 +206,7 @@ Connect = Callable[..., Homeserver]
 
 
 @pytest.fixture(params=["own connections", "caller's session"])
-def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
+def connect(request: pytest.FixtureRequest, sent_again_at_once: None) -> Iterator[Connect]:
     """Return a maker of homeservers, whichever way they send; they are closed in the end."""
     with ExitStack() as stack:
 
