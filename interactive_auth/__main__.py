@@ -26,7 +26,7 @@ from ._errors import (
     ServerProtocolError,
 )
 from ._http.endpoints import CLIENT
-from ._prompts import NobodyToAskError, ask_secret
+from ._prompts import ELSEWHERE, NOBODY, ask_secret
 from ._text import printable
 from .homeserver import Homeserver
 
@@ -225,14 +225,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = 130
     except UsageError as error:
         reason, status = str(error), 2
-    except NobodyToAskError as error:
-        given_by = [way for question, way in _GIVEN_BY.items() if error.asked.startswith(question)]
-        reason = f'the standard input has no line for "{error.asked}"{f"; or give {given_by[0]}" if given_by else ""}'
-        status = 1
-    # The ValueError is that something typed cannot be sent.
-    except (InteractiveAuthError, OSError, ValueError) as error:
-        # What a program can do next is of no use here.
-        reason, status = re.sub(rf"(\. [^.]*|; ){re.escape(GO_ON)}\.?", "", str(error)), 1
+    # The RuntimeError is that there is nobody to ask, the ValueError that something typed cannot be sent.
+    except (InteractiveAuthError, OSError, ValueError, RuntimeError) as error:
+        reason, status = _for_a_person(str(error)), 1
     else:
         print(json.dumps(done.response) if options.json else printable(done.words, 2000))
         return 0
@@ -241,6 +236,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             signal.signal(stop, handler)
     print(f"python -m interactive_auth {options.command}: {printable(reason, 2000)}", file=sys.stderr)
     return status
+
+
+def _for_a_person(reason: str) -> str:
+    """Return what an error says, with what somebody at a command line can do in place of what a program can."""
+    if asked := re.fullmatch(rf"{NOBODY} \((.*)\): {ELSEWHERE}", reason):
+        given_by = [way for question, way in _GIVEN_BY.items() if asked[1].startswith(question)]
+        return f'the standard input has no line for "{asked[1]}"{f"; or give {given_by[0]}" if given_by else ""}'
+    return re.sub(rf"(\. [^.]*|; ){re.escape(GO_ON)}\.?", "", reason)
 
 
 def _terminate(number: int, _: object) -> NoReturn:

@@ -21,28 +21,13 @@ from ._errors import AuthCancelledError, MatrixError
 from ._text import is_encodable, printable
 from ._words import refusal_words
 
+#: What is said, and what can be done, where there is nobody to ask.
+NOBODY = "there is no standard input to ask a person by"
+ELSEWHERE = "run it in a terminal, or give callbacks that do not ask"
 #: How often the same is asked before answers that are empty, or of no use, end the attempt.
 TRIES = 10
 #: Columns of a screen that does not say how many it has.
 _COLUMNS = 80
-
-
-class NobodyToAskError(RuntimeError):
-    """There is no standard input to ask a person by.
-
-    Args:
-        asked: the question.
-
-    Attributes:
-        asked: the same.
-    """
-
-    def __init__(self, asked: str) -> None:
-        super().__init__(
-            f"there is no standard input to ask a person by ({asked}): "
-            "run it in a terminal, or give callbacks that do not ask"
-        )
-        self.asked = asked
 
 
 def say(text: str) -> None:
@@ -230,7 +215,7 @@ def _read(prompt: str, *, hidden: bool) -> str:
             write("\n")
         if at_terminal:
             raise AuthCancelledError(f"the input was ended (Ctrl-D) at {asked!r}, so nothing more was sent") from error
-        raise NobodyToAskError(asked) from None
+        raise RuntimeError(f"{NOBODY} ({asked}): {ELSEWHERE}") from None
     except KeyboardInterrupt:  # what is said next has a line of its own
         if not is_asked_elsewhere():
             write("\n")
