@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave what stands by now out of the garbage collections that tests ask for, which would go through it each time."""
+    """Leave what stands by now out of the garbage collections that tests ask for: each would go through it again."""
     gc.freeze()
 
 

@@ -164,7 +164,7 @@ ODD_BODIES = [
     b'{"session": NaN, "flows": -Infinity, "retry_after_ms": Infinity}',
     b"<html>\x1b[2J</html>",
     gzip.compress(b'{"flows": []}'),
-    gzip.compress(b" " * 9_000_000),
+    gzip.compress(b" " * 9_000_000, 1),
     b'5\r\n{"a":\r\n2\r\n1}\r\n0\r\n\r\n',
     b"ffffffffffffffffff\r\n{}",
     b"-5\r\n{}",

@@ -145,29 +145,36 @@ def test_answer_that_is_too_large(client: Client, answer: Callable[[], Pieces], 
     assert ended["pickled"] < 2000
 
 
-def whole(body: bytes) -> Callable[[], Pieces]:
+def whole(make: Callable[[], bytes]) -> Callable[[], Pieces]:
     """Return an answer with a body of nearly the largest size."""
+    body = make()
     assert 7.9 * MEBIBYTE < len(body) < 8 * MEBIBYTE
     return lambda: [HEAD + b"Content-Length: %d\r\n\r\n" % len(body), body]
 
 
 N = 8 * MEBIBYTE - 200
-DIFFERENT = b'","'.join(b"%06x" % n for n in range(N // 9))
 OFFER = b'{"session": "S", "errcode": "M_FORBIDDEN", "flows": ['
-READ = {
-    "empty lists": (b'{"errcode": "M_X", "x": [' + b"[]," * (N // 3) + b"0]}", "MatrixError"),
-    "empty objects": (b'{"errcode": "M_X", "x": [' + b"{}," * (N // 3) + b"0]}", "MatrixError"),
-    "one text": (b'{"errcode": "M_X", "error": "' + b"\\ud800\\u001b" * (N // 12) + b'"}', "MatrixError"),
-    "texts": (b'{"errcode": "M_X", "session": "0123456", "x": ["' + DIFFERENT + b'"]}', "MatrixError"),
-    "stages": (OFFER + b'{"stages": ["' + DIFFERENT + b'"]}]}', "StageFailedError"),
-    "flows": (OFFER + b'{"stages":["x"]},' * (N // 17) + b'{"stages": ["x"]}]}', "StageFailedError"),
+
+
+def different() -> bytes:
+    """Return texts of which no two are the same."""
+    return b'","'.join(b"%06x" % n for n in range(N // 9))
+
+
+READ: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty lists": (lambda: b'{"errcode": "M_X", "x": [' + b"[]," * (N // 3) + b"0]}", "MatrixError"),
+    "empty objects": (lambda: b'{"errcode": "M_X", "x": [' + b"{}," * (N // 3) + b"0]}", "MatrixError"),
+    "one text": (lambda: b'{"errcode": "M_X", "error": "' + b"\\ud800\\u001b" * (N // 12) + b'"}', "MatrixError"),
+    "texts": (lambda: b'{"errcode": "M_X", "session": "0123456", "x": ["' + different() + b'"]}', "MatrixError"),
+    "stages": (lambda: OFFER + b'{"stages": ["' + different() + b'"]}]}', "StageFailedError"),
+    "flows": (lambda: OFFER + b'{"stages":["x"]},' * (N // 17) + b'{"stages": ["x"]}]}', "StageFailedError"),
 }
 
 
-@pytest.mark.parametrize(("body", "kind"), READ.values(), ids=READ)
-def test_answer_that_is_nearly_too_large(client: Client, body: bytes, kind: str) -> None:
+@pytest.mark.parametrize(("make", "kind"), READ.values(), ids=READ)
+def test_answer_that_is_nearly_too_large(client: Client, make: Callable[[], bytes], kind: str) -> None:
     """The largest answers that are read, made of whatever takes most memory, leave a client alive that shows them."""
-    ended = client(whole(body), LARGE, PATIENCE)
+    ended = client(whole(make), LARGE, PATIENCE)
 
     assert ended["kind"] == kind
     assert len(ended["text"]) < 10_000
