@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import random
 import shutil
@@ -41,11 +40,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--need-chromium", action="store_true", help="fail, and do not skip, where Chromium is missing")
     group.addoption("--need-dendrite", action="store_true", help="fail, and do not skip, where Dendrite is missing")
     group.addoption("--need-redis", action="store_true", help="fail, and do not skip, where Redis is missing")
-
-
-def pytest_collection_finish() -> None:
-    """Leave what stands by now out of the garbage collections that tests ask for: each would go through it again."""
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 @pytest.fixture
 def no_collection() -> Iterator[None]:
     """Keep the garbage collector from freeing what should be free without it."""
-    gc.collect()
     gc.disable()
     yield
     gc.enable()
