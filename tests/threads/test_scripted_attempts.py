@@ -30,7 +30,10 @@ def test_what_other_threads_do_at_random_moments(
 ) -> None:
     """No deadlock, no double submission, no lost wake-up, nothing sent after success or cancel: see the rules."""
     seen: Counter[str] = Counter()
-    for number in range(sized(150, 5000)):
+    least, ends = sized(150, 5000), ("done", "AuthCancelledError", "RuntimeError")
+    for number in range(10 * least):
+        if number >= least and min(seen[end] for end in ends) > 0:  # on a busy machine one of them may be rare
+            break
         clock.record = record = Record()
         script = Script(record, random.Random(draw.random()))
 
@@ -49,4 +52,4 @@ def test_what_other_threads_do_at_random_moments(
             if event.kind == "returns"
         )
     print(f"what happened: {dict(seen)}")
-    assert min(seen[way] for way in ("done", "AuthCancelledError", "RuntimeError")) > 0
+    assert min(seen[end] for end in ends) > 0
