@@ -9,6 +9,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any
 
 from ._text import is_encodable
@@ -87,6 +88,8 @@ def check_takes_one(name: str, value: Callable[..., object], argument: str) -> N
         value: the function.
         argument: what it will be given.
     """
+    if _plainly_takes_one(value):
+        return
     try:
         signature = inspect.signature(value)
     except ValueError:  # some built-in functions have no signature to be read
@@ -97,6 +100,18 @@ def check_takes_one(name: str, value: Callable[..., object], argument: str) -> N
         raise TypeError(
             f"{name} must take one argument, {argument} ({error}); functools.partial gives it what else it wants"
         ) from None
+
+
+def _plainly_takes_one(value: Callable[..., object]) -> bool:
+    """Return whether a plain function takes one argument for certain; inspect takes its time to say so."""
+    function, given = (value, 1) if isinstance(value, FunctionType) else (type(value).__call__, 2)
+    while isinstance(function, FunctionType) and "__wrapped__" in function.__dict__:  # a decorator tells of it
+        function = function.__dict__["__wrapped__"]
+    if not isinstance(function, FunctionType) or "__signature__" in function.__dict__:
+        return False
+    code = function.__code__
+    required = code.co_argcount - len(function.__defaults__ or ())
+    return required <= given <= code.co_argcount and code.co_kwonlyargcount == len(function.__kwdefaults__ or ())
 
 
 def check_country(name: str, value: object) -> str:

@@ -194,8 +194,31 @@ def test_a_maker_of_mappings() -> None:
         Homeserver("https://example.org").register().authenticate(maker)
 
 
+class Answering:
+    """What can be called without being a function."""
+
+    def __call__(self, stage: Any, more: Any = None, *, keep: bool = False) -> None: ...
+
+    def two(self, stage: Any, more: Any) -> None: ...
+
+
+@functools.wraps(lambda stage, more: None)
+def decorated(*arguments: Any) -> None: ...
+
+
 @pytest.mark.parametrize(
-    "callback", [browser.complete, lambda: None, lambda stage, more: None, lambda *, stage: None], ids=range(4)
+    "callback",
+    [
+        browser.complete,
+        lambda: None,
+        lambda stage, more: None,
+        lambda *, stage: None,
+        lambda stage, *, more: None,
+        Answering().two,
+        decorated,
+        type("Mute", (), {"__call__": lambda self: None})(),
+    ],
+    ids=range(8),
 )
 def test_a_callback_of_other_arguments(callback: Any) -> None:
     """A callback is given one argument, and what cannot take it is refused at once, with the way out."""
@@ -214,8 +237,11 @@ def test_a_callback_of_other_arguments(callback: Any) -> None:
         functools.partial(browser.complete, homeserver=None),
         print,
         str.title,
+        Answering(),
+        Answering().__call__,
+        lambda stage, *, more=None: None,
     ],
-    ids=range(6),
+    ids=range(9),
 )
 def test_callbacks_that_take_one_argument(callback: Any) -> None:
     """Whatever can be called so is fine, and what does not say how it can be called is tried."""
