@@ -225,8 +225,9 @@ class MatrixError(InteractiveAuthError):
         return text if where is None else f"{text}; what it is: {printable(self._clean(where), 500)}"
 
     def _explain(self, text: str) -> None:
-        """Add to the message what the library knows about the error."""
-        self._context = f"{self._context}; {text}" if self._context else text
+        """Add to the message what the library knows about the error, once: a mock may raise the same one again."""
+        if text not in self._context:
+            self._context = f"{self._context}; {text}" if self._context else text
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self}>"
