@@ -8,26 +8,33 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
+from urllib.parse import urlsplit
 
 from . import __version__, _commands
 from ._commands import Done, UsageError
 from ._errors import (
     GO_ON,
+    AuthTimeoutError,
     DelegatedAuthError,
     HomeserverConnectionError,
     InteractiveAuthError,
     MatrixError,
     ServerProtocolError,
+    StageFailedError,
 )
 from ._http.endpoints import CLIENT
-from ._prompts import ELSEWHERE, NOBODY, ask_secret
-from ._text import printable
+from ._prompts import AT_A_QUESTION, ELSEWHERE, NOBODY, ask_secret, encodable_for, say
+from ._text import plain, printable
+from ._words import refusal_words, stage_name
 from .homeserver import Homeserver
 
 #: kill, and a terminal that is closed (which Windows does not tell).
@@ -41,6 +48,8 @@ Exit status: 0 done, 1 refused or not reached, 2 wrong usage, 130 Ctrl-C.
 """
 #: How an address is looked at that may be wrong: nobody waits for long.
 _LOOK: Mapping[str, Any] = {"timeout": 10.0, "retry": None}
+#: Seconds after which a person wonders what is going on.
+_LONG = 1.5
 #: How a script gives what nobody can be asked for, by how the question begins.
 _GIVEN_BY: Mapping[str, str] = {
     "User name": "--user",
@@ -49,7 +58,7 @@ _GIVEN_BY: Mapping[str, str] = {
     "Access token": "MATRIX_ACCESS_TOKEN or --token-file",
     "Registration token": "MATRIX_REGISTRATION_TOKEN or --token-file",
     "Email address": "--email",
-    "Which are to be": "device ids as arguments",
+    "Which devices": "device ids as arguments",
     "Shall": "--yes",
 }
 
@@ -87,8 +96,8 @@ _COMMANDS: Mapping[str, _Command] = {
     "reset-password": _Command(
         _commands.reset_password, "set a new password by a link that is mailed to you", "account/password"
     ),
-    "delete-devices": _Command(_commands.delete_devices, "log devices of yours out", "delete_devices"),
-    "deactivate": _Command(_commands.deactivate, "end your account for good", "account/deactivate"),
+    "delete-devices": _Command(_commands.delete_devices, "log out some of your devices", "delete_devices"),
+    "deactivate": _Command(_commands.deactivate, "deactivate your account permanently", "account/deactivate"),
     "reset-keys": _Command(_commands.reset_keys, "replace your cross-signing keys by new ones that your client made"),
     "add-email": _Command(_commands.add_email, "add an email address to your account", "account/3pid/add"),
 }
@@ -99,8 +108,12 @@ def _find(options: argparse.Namespace) -> Homeserver:
     name: str = options.homeserver
     try:
         if "://" not in name:
-            return Homeserver(_discovered(name))
-        with Homeserver(name, allow_insecure_http=options.allow_insecure_http, **_LOOK) as homeserver:
+            with _said_if_it_takes_long(f"Looking for the homeserver of {name} ..."):
+                return Homeserver(_discovered(name))
+        with (
+            Homeserver(name, allow_insecure_http=options.allow_insecure_http, **_LOOK) as homeserver,
+            _said_if_it_takes_long(f"Looking for a homeserver at {homeserver.base_url} ..."),
+        ):
             _look_at(homeserver)
         return Homeserver(name, allow_insecure_http=options.allow_insecure_http)
     except ValueError as error:
@@ -108,7 +121,20 @@ def _find(options: argparse.Namespace) -> Homeserver:
         reason = reason.replace("; Homeserver.discover takes", ", or")
         for argument in ("base_url ", "server_name_or_user_id "):
             reason = reason.removeprefix(argument)
+        if name.startswith("@") and ":" not in name:
+            reason = "lacks the server's name: a user id is like @alice:example.org"
         raise UsageError(f"argument --homeserver: {name or 'it'} {reason}") from None
+
+
+@contextmanager
+def _said_if_it_takes_long(words: str) -> Iterator[None]:
+    timer = threading.Timer(_LONG, say, [printable(words)])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _discovered(name: str) -> str:
@@ -129,6 +155,11 @@ def _look_at(homeserver: Homeserver) -> None:
         versions = homeserver._get("/_matrix/client/versions", again=True).get("versions")
     except MatrixError as error:
         raise ServerProtocolError(f"there is no homeserver at {homeserver.base_url}: {error}") from None
+    except HomeserverConnectionError as error:
+        scheme, _, rest = homeserver.base_url.partition("://")
+        if scheme == "http" or urlsplit(homeserver.base_url).port is None:
+            raise
+        raise ServerProtocolError(f"{error}; if it speaks plain http, its address is http://{rest}") from None
     if not isinstance(versions, list):
         raise ServerProtocolError(f"{homeserver.base_url} is not a homeserver: it states no versions")
 
@@ -157,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     common.add_argument("--user", metavar="NAME", help="the user name; asked for if it is needed and not given")
     common.add_argument("--open-browser", action="store_true", help="open pages in this machine's browser")
-    common.add_argument("--json", action="store_true", help="print the response; register then logs in")
+    common.add_argument("--json", action="store_true", help="print the response; register then logs in, too")
     common.add_argument(
         "--allow-insecure-http", action="store_true", help="allow plain http, where secrets can be read on the way"
     )
@@ -190,17 +221,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _user(options: argparse.Namespace) -> str | None:
+    """Return who is meant, by --user, or by the user id that --homeserver is; an empty one is none."""
+    name: str = options.homeserver
+    user: str | None = options.user or (name if name.startswith("@") else None)
+    server = "" if "://" in name else name.partition(":")[2] if name.startswith("@") else name
+    if user and server and ":" in user and user.partition(":")[2] != server:
+        raise UsageError(f"argument --user: {user} is not a user of {server}, whose homeserver is asked")
+    return user
+
+
 def _run(options: argparse.Namespace) -> Done:
     command = _COMMANDS[options.command]
     file = getattr(options, "token_file", None)
     options.token = _read_token(file) if file not in (None, "-") else None
+    options.user = _user(options)
     with _find(options) as homeserver:
         if command.path is not None:
             _look_for(homeserver, command.path)
-        if options.homeserver.startswith("@"):
-            options.user = options.user or options.homeserver
         if file == "-":
-            options.token = ask_secret("Registration token" if options.command == "register" else "Access token")
+            kind = "Registration token" if options.command == "register" else "Access token"
+            options.token = ask_secret(kind).strip()
         return command.run(homeserver, options)
 
 
@@ -220,30 +261,65 @@ def main(arguments: Sequence[str] | None = None) -> int:
     before = {stop: signal.signal(stop, _terminate) for stop in _STOPS if signal.getsignal(stop) != signal.SIG_IGN}
     try:
         done = _run(options)
-    except KeyboardInterrupt:
-        reason = "interrupted; nothing more was sent, but if a request was under way, look whether it was carried out"
+    except KeyboardInterrupt as interrupt:
+        idle = AT_A_QUESTION in interrupt.args
+        reason = "interrupted" if idle else "interrupted; if a request was under way, it may have been carried out"
         status = 130
     except UsageError as error:
         reason, status = str(error), 2
     # The RuntimeError is that there is nobody to ask, the ValueError that something typed cannot be sent.
     except (InteractiveAuthError, OSError, ValueError, RuntimeError) as error:
-        reason, status = _for_a_person(str(error)), 1
+        reason, status = _for_a_person(error), 1
     else:
-        print(json.dumps(done.response) if options.json else printable(done.words, 2000))
-        return 0
+        words = printable(done.words, 2000)
+        failure = _print(json.dumps(plain(done.response, depth=100)) if options.json else words)
+        if failure is None:
+            return 0
+        reason, status = f"it was done, but standard output did not take it: {failure}. {words}", 1
     finally:
         for stop, handler in before.items():
             signal.signal(stop, handler)
-    print(f"python -m interactive_auth {options.command}: {printable(reason, 2000)}", file=sys.stderr)
+    line = f"python -m interactive_auth {options.command}: {printable(reason, 2000)}"
+    if sys.stderr is None:  # it was closed, and print() would take standard output for it
+        say(line)
+    else:
+        print(line, file=sys.stderr)
     return status
 
 
-def _for_a_person(reason: str) -> str:
+def _print(text: str) -> Exception | None:
+    """Write what a script reads; return what kept it from being written."""
+    if sys.stdout is None:
+        return ValueError("it is closed")
+    try:
+        print(encodable_for(sys.stdout, text), flush=True)
+    except OSError as error:
+        sys.stdout = None  # or Python would try once more at its end, and complain
+        return error
+    return None
+
+
+def _for_a_person(error: Exception) -> str:
     """Return what an error says, with what somebody at a command line can do in place of what a program can."""
+    reason = str(error)
     if asked := re.fullmatch(rf"{NOBODY} \((.*)\): {ELSEWHERE}", reason):
-        given_by = [way for question, way in _GIVEN_BY.items() if asked[1].startswith(question)]
-        return f'the standard input has no line for "{asked[1]}"{f"; or give {given_by[0]}" if given_by else ""}'
+        return f'the standard input has no line for "{asked[1]}"{_how_to_give(asked[1])}'
+    if isinstance(error, StageFailedError):
+        cause = error.__cause__
+        words = f": {refusal_words(cause)}" if isinstance(cause, MatrixError) else ""
+        return f"the {stage_name(error.stage)} was refused {error.attempts} times{words}; nothing was done"
+    if isinstance(error, AuthTimeoutError):
+        return f"the {stage_name(error.stage)} was not completed in time; nothing was done"
     return re.sub(rf"(\. [^.]*|; ){re.escape(GO_ON)}\.?", "", reason)
+
+
+def _how_to_give(question: str) -> str:
+    """Return how a script answers a question, or that it did so and was refused."""
+    way = next((way for begin, way in _GIVEN_BY.items() if question.startswith(begin)), None)
+    if way is None:
+        return ""
+    refused = [variable for variable in re.findall("MATRIX_[A-Z_]+", way) if os.environ.get(variable)]
+    return f"; what {refused[0]} holds was refused" if refused else f"; or give {way}"
 
 
 def _terminate(number: int, _: object) -> NoReturn:

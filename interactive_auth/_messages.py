@@ -11,7 +11,7 @@ from typing import Any
 
 from . import handlers as ready
 from ._engine.context import asking, can_send_again, refreshed
-from ._errors import MatrixError
+from ._errors import MatrixError, ServerProtocolError
 from ._prompts import TRIES, ask, is_asked_elsewhere, nothing_usable, read, say, say_refusal
 from ._text import printable
 from ._types import AuthType, Stage
@@ -165,7 +165,7 @@ def _send(kind: AuthType, stage: Stage, *address: str) -> Exception | None:
     send = auth.request_email_token if kind is AuthType.EMAIL else auth.request_msisdn_token
     try:
         send(*address)
-    except (MatrixError, ConnectionError, TimeoutError) as error:
+    except (MatrixError, ServerProtocolError, ConnectionError, TimeoutError) as error:
         return error
     return None
 

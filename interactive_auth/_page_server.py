@@ -54,6 +54,8 @@ class Server(ThreadingTCPServer):
         super().shutdown_request(request)
 
     def server_close(self) -> None:
+        with suppress(OSError):  # a forked process may have the socket, too, at which nobody is to knock any more
+            self.socket.shutdown(socket.SHUT_RDWR)
         for connection in self._connections.copy():
             with suppress(OSError):  # the other side was quicker
                 connection.shutdown(socket.SHUT_RDWR)

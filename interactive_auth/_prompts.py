@@ -24,6 +24,8 @@ from ._words import refusal_words
 #: What is said, and what can be done, where there is nobody to ask.
 NOBODY = "there is no standard input to ask a person by"
 ELSEWHERE = "run it in a terminal, or give callbacks that do not ask"
+#: What a Ctrl-C says that came while nothing was under way.
+AT_A_QUESTION = "at a question"
 #: How often the same is asked before answers that are empty, or of no use, end the attempt.
 TRIES = 10
 #: Columns of a screen that does not say how many it has.
@@ -63,7 +65,7 @@ def write(text: str) -> None:
     """Show a person a text that need not end its line; nothing happens where nobody could read it."""
     with suppress(OSError, ValueError), screen() as stream:  # the terminal may have been closed
         if stream is not None:
-            stream.write(_encodable_for(stream, text))
+            stream.write(encodable_for(stream, text))
             stream.flush()
 
 
@@ -103,9 +105,12 @@ def ask_yes_no(prompt: str) -> bool:
         AuthCancelledError: the person ended it by Ctrl-D.
         RuntimeError: there is no standard input to ask a person by.
     """
-    while (answer := read(f"{prompt} (y/n): ").lower()) not in ("y", "yes", "n", "no"):
+    for _ in range(TRIES):
+        answer = read(f"{prompt} (y/n): ").lower()
+        if answer in ("y", "yes", "n", "no"):
+            return answer in ("y", "yes")
         say("Please answer y or n.")
-    return answer in ("y", "yes")
+    raise nothing_usable(prompt)
 
 
 def read(prompt: str) -> str:
@@ -197,13 +202,14 @@ def screen() -> Iterator[TextIO | None]:
             yield stream
 
 
-def _encodable_for(stream: TextIO, text: str) -> str:
+def encodable_for(stream: TextIO, text: str) -> str:
     """Return a text that can be written to a stream; what its encoding lacks is escaped."""
     encoding = stream.encoding or "utf-8"  # a StringIO has none
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _read(prompt: str, *, hidden: bool) -> str:
+    prompt = printable(prompt, 2000)  # a name in it may be a server's
     at_terminal = is_at_terminal()
     try:
         answer = _read_line(prompt, hidden=hidden, at_terminal=at_terminal)
@@ -216,9 +222,10 @@ def _read(prompt: str, *, hidden: bool) -> str:
         if at_terminal:
             raise AuthCancelledError(f"the input was ended (Ctrl-D) at {asked!r}, so nothing more was sent") from error
         raise RuntimeError(f"{NOBODY} ({asked}): {ELSEWHERE}") from None
-    except KeyboardInterrupt:  # what is said next has a line of its own
+    except KeyboardInterrupt as stop:
+        stop.args = (AT_A_QUESTION,)
         if not is_asked_elsewhere():
-            write("\n")
+            write("\n")  # what is said next has a line of its own
         raise
     if is_encodable(answer):
         return answer
@@ -235,9 +242,9 @@ def _read_line(prompt: str, *, hidden: bool, at_terminal: bool) -> str:
         drop_typed_ahead()
     if at_terminal and hidden:
         with screen() as stream:
-            return getpass.getpass(prompt if stream is None else _encodable_for(stream, prompt), stream)
+            return getpass.getpass(prompt if stream is None else encodable_for(stream, prompt), stream)
     if at_terminal and _is_terminal(sys.stdout) and sys.stderr is not None:  # without which input() does not work
-        return input(_encodable_for(sys.stdout, prompt))
+        return input(encodable_for(sys.stdout, prompt))
     write(prompt)
     line = sys.stdin.readline()
     if not line:

@@ -6,6 +6,7 @@ What must not be here: what an error says.
 
 from __future__ import annotations
 
+import builtins
 import os
 from collections.abc import Callable
 from functools import wraps
@@ -15,6 +16,8 @@ from typing import Any, TypeVar, cast
 #: The type of a function, which keeps its name, its arguments and its result.
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: What holds several errors, from Python 3.11 on.
+_GROUP: Any = getattr(builtins, "BaseExceptionGroup", ())
 #: Where the library's own code is.
 _HOME = os.path.dirname(__file__) + os.sep
 
@@ -23,8 +26,9 @@ def forget_frames(error: BaseException) -> None:
     """Take the library's own frames out of the tracebacks of an error, and of all that it was raised from."""
     found = [error]
     for each in found:  # which grows
-        each.__traceback__ = _foreign(each.__traceback__)
-        related = (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))  # of a group
+        BaseException.with_traceback(each, _foreign(each.__traceback__))  # some errors refuse to have attributes set
+        members = each.exceptions if isinstance(each, _GROUP) else ()
+        related = (each.__cause__, each.__context__, *members)
         found += [e for e in related if isinstance(e, BaseException) and not any(e is known for known in found)]
 
 

@@ -146,7 +146,7 @@ def _clock(seconds: int) -> str:
 
 def _obeys_sequences() -> bool:
     """Return whether the terminal knows the sequence that erases; Windows' own has to be told so first."""
-    return sys.platform != "win32" and os.environ.get("TERM", "dumb") != "dumb"
+    return sys.platform != "win32" and os.environ.get("TERM") not in (None, "", "dumb")
 
 
 class _Keyboard:

@@ -158,7 +158,10 @@ def from_coroutine(
     """
     if not callable(function):
         raise type_error("function", "a coroutine function", function)
-    loop = asyncio.get_running_loop()
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError("from_coroutine must be called in the event loop: in a coroutine, when it runs") from None
     # In Python 3.10 the TimeoutError of asyncio is not the built-in one.
     unanswered: tuple[type[Exception], ...] = (asyncio.TimeoutError, *connection_errors)
 

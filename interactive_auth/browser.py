@@ -92,7 +92,7 @@ def complete(
         stage.add_cleanup(partial(_end_step, page, _is_last(stage), sys.exc_info()[1]))
         if before is None:
             page.start()
-        show(f"Open this page in a browser:\n{printable(url, 2000)}")
+        show(f"Open this page in a browser:\n{printable(url, 8000)}")
         if before is None:
             (open_url or open_here)(page.url)
 

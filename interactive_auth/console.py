@@ -21,7 +21,7 @@ from ._text import publish as _publish
 from ._tracebacks import without_frames
 from ._types import AuthType, Stage, StartAuthStage
 from ._waitline import ENTER, LOOK, WaitLine
-from ._words import stage_name
+from ._words import stage_name, tries_in_words
 from .homeserver import Homeserver
 
 __all__ = ["handlers"]
@@ -121,7 +121,7 @@ class _Person:
 
     def _credentials(self) -> tuple[str, str]:
         if self._given_user is not None:
-            return self._given_user, ask_secret("Password")
+            return self._given_user, ask_secret(f"Password of {self._given_user}")
         if self._user is not None:
             say("Enter alone changes the user name.")
         for _ in range(TRIES):
@@ -136,7 +136,7 @@ class _Person:
 
     def accept(self, policies: list[ready.Policy]) -> bool:
         for policy in policies:
-            say(f"{printable(policy.name)}:\n{printable(policy.url, 2000)}")
+            say(f"{printable(policy.name)}:\n{printable(policy.url, 8000)}")
         return ask_yes_no("Do you accept them all?" if len(policies) > 1 else "Do you accept?")
 
     def browse(self, stage: Stage) -> None:
@@ -152,7 +152,7 @@ class _Person:
         ready.oauth(partial(self.visit, stage))(stage)
 
     def visit(self, stage: Stage, url: str) -> None:
-        say(f"Open this page in a browser:\n{printable(url, 2000)}")
+        say(f"Open this page in a browser:\n{printable(url, 8000)}")
         if self._open_browser:
             from . import browser
 
@@ -180,7 +180,7 @@ def _announced(callback: StartAuthStage) -> StartAuthStage:
         except DelegatedAuthError as error:
             if error.account_management_url is not None:
                 say("This homeserver leaves its accounts to another service. Do it there, in a browser:")
-                say(printable(error.account_management_url, 2000))
+                say(printable(error.account_management_url, 8000))
             raise
 
     return announced
@@ -189,7 +189,7 @@ def _announced(callback: StartAuthStage) -> StartAuthStage:
 def _tries(stage: Stage) -> str:
     """Return how many tries are left after a wrong answer, as the end of a line."""
     left = None if stage.error is None else tries_left(stage)
-    return "" if left is None else " (last try)" if left == 1 else f" ({left} tries left)"
+    return "" if left is None else f" ({tries_in_words(left)})"
 
 
 _publish(globals())

@@ -87,13 +87,12 @@ class HTTPThread(ThreadingHTTPServer):
         tls: speaks TLS by this context, as "localhost".
     """
 
-    daemon_threads = False  # or closing would not wait for them
-
     def __init__(self, answer: Callable[[ReceivedRequest], Response | None], tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Exchange)
         self.answer = answer
         self.closing = threading.Event()
         self.connections: set[socket.socket] = set()
+        self._exchanges: list[threading.Thread] = []
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.base_url = f"{'http://127.0.0.1' if tls is None else 'https://localhost'}:{self.server_port}"
@@ -103,7 +102,11 @@ class HTTPThread(ThreadingHTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Keep the connection, to hang up on it when all is over; no thread of it runs yet."""
         self.connections.add(request)
-        super().process_request(request, client_address)
+        # The base class would either let an open connection keep the program from ending, or close without waiting.
+        arguments = (request, client_address)
+        exchange = threading.Thread(target=self.process_request_thread, args=arguments, daemon=True)
+        self._exchanges = [*filter(threading.Thread.is_alive, self._exchanges), exchange]
+        exchange.start()
 
     def close_request(self, request: Any) -> None:
         """Close the connection, and keep it no longer."""
@@ -123,6 +126,8 @@ class HTTPThread(ThreadingHTTPServer):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         self.server_close()
+        for exchange in self._exchanges:
+            exchange.join()
 
 
 class _Exchange(BaseHTTPRequestHandler):
@@ -148,7 +153,7 @@ class _Exchange(BaseHTTPRequestHandler):
         self._exchange()
 
     def _exchange(self) -> None:
-        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        content = self._content()
         url = urlsplit(self.path)
         headers = CaseInsensitiveDict(self.headers.items())
         response = self._answer(ReceivedRequest(self.command, url.path, url.query, headers, content, _read(content)))
@@ -161,6 +166,17 @@ class _Exchange(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
         self.wfile.write(response.body)
+
+    def _content(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        chunks = []
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():  # trailers
+            pass
+        return b"".join(chunks)
 
     def _answer(self, request: ReceivedRequest) -> Response | None:
         try:

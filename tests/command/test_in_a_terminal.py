@@ -46,10 +46,10 @@ def test_register(command: OpenTerminal, synapse: Synapse, mails: MailServer, ne
     terminal = command("register")
     terminal.answer("User name: ", new.name)
     terminal.answer("Password for ", new.password)
-    terminal.answer("The same once more", "another one")
+    terminal.answer("Repeat the password", "another one")
     terminal.wait_for("The two are not the same.")
     terminal.answer("Password for ", new.password)
-    terminal.answer("The same once more", new.password)
+    terminal.answer("Repeat the password", new.password)
     terminal.answer("Registration token", "mistyped")
     terminal.answer("Registration token", token)
     terminal.answer("(y/n)", "y")
@@ -72,7 +72,7 @@ def test_what_the_readme_shows(open_terminal: OpenTerminal, synapse: Synapse, ma
     terminal = open_terminal("-m", "interactive_auth", "register", "--homeserver", synapse.base_url, columns=80)
     terminal.answer("User name: ", new.name)
     terminal.answer("Password for ", new.password)
-    terminal.answer("The same once more", new.password)
+    terminal.answer("Repeat the password", new.password)
     terminal.answer("Registration token", new_token(synapse))
     terminal.answer("(y/n)", "y")
     terminal.answer("Email address: ", new.address)
@@ -96,7 +96,7 @@ def test_change_password(command: OpenTerminal, account: Account) -> None:
     terminal = command("change-password")
     log_in(terminal, account)
     terminal.answer("New password", NEW)
-    terminal.answer("The same once more", NEW)
+    terminal.answer("Repeat the password", NEW)
     terminal.wait_for(f"The password of {account.user_id} was changed, and its other devices were logged out")
 
     assert terminal.wait_for_end() == 0
@@ -109,9 +109,11 @@ def test_reset_password(command: OpenTerminal, account: Account, mails: MailServ
     """A link that is mailed to an address of the account is all that is needed."""
     give_address(account.synapse, account.user_id, new.address)
     terminal = command("reset-password")
-    terminal.answer("Email address of the account: ", new.address)
     terminal.answer("New password", NEW)
-    terminal.answer("The same once more", NEW)
+    terminal.answer("Repeat the password", NEW)
+    terminal.answer("Email address: ", "nobody@example.org")
+    terminal.wait_for("Nothing was sent to that address. The server said: Email not found")
+    terminal.answer("Email address: ", new.address)
     terminal.wait_for(f"Mail sent to {new.address}")
     mails.open_link(new.address)
     terminal.wait_for("The password was reset")
@@ -127,7 +129,7 @@ def test_delete_devices(command: OpenTerminal, account: Account) -> None:
     log_in(terminal, account)
     terminal.wait_for("LOST")
     number = terminal.shown.split("LOST")[0].rsplit("\n", 1)[1].partition(":")[0]
-    terminal.answer("Which are to be logged out", number)
+    terminal.answer("Which devices do you want to log out", number)
 
     assert terminal.wait_for_end() == 0
     assert account.devices() == {account.device_id}
@@ -169,6 +171,24 @@ def test_add_email(command: OpenTerminal, account: Account, mails: MailServer, n
 
     assert terminal.wait_for_end() == 0
     assert account.threepids() == {("email", new.address)}
+
+
+def test_add_email_with_an_access_token(
+    command: OpenTerminal, account: Account, mails: MailServer, new: Person, tmp_path: Path
+) -> None:
+    """The password is asked for at its stage, once, however often it is looked whether the link was opened."""
+    (tmp_path / "token").write_text(account.homeserver.access_token or "")
+    terminal = command("add-email", "--token-file", str(tmp_path / "token"))
+    terminal.answer("Email address to add: ", new.address)
+    terminal.answer("Password of", account.password)
+    for seconds in ("9:5", "9:4"):  # more than one look
+        terminal.wait_for(f"Waiting for the link in the mail (gives up in {seconds}")
+    mails.open_link(new.address)
+    terminal.wait_for(f"{new.address} was added to {account.user_id}")
+
+    assert terminal.wait_for_end() == 0
+    assert account.threepids() == {("email", new.address)}
+    assert terminal.shown.count("Password of") == 1
 
 
 def test_a_script(start_program: Start, synapse: Synapse, mails: MailServer, new: Person) -> None:

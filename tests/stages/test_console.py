@@ -61,7 +61,7 @@ def test_password_wrong_then_right(
     homeserver.delete_device(account["device_id"]).authenticate(console.handlers(homeserver, user=new.name))
 
     assert devices_of(open_server, account["user_id"]) == []
-    assert prompts == ["[Password (hidden): ]", "[Password (hidden): ]"]
+    assert prompts == 2 * [f"[Password of {new.name} (hidden): ]"]
     printed = capsys.readouterr()
     assert printed.out.splitlines() == [
         "Step 1 of 1: password",

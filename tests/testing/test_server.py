@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import socket
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -202,6 +204,30 @@ def test_nothing_is_left() -> None:
     assert threading.active_count() == before
     with pytest.raises(requests.ConnectionError):
         requests.get(server.base_url, timeout=PATIENCE)
+
+
+def test_a_program_that_does_not_close_it() -> None:
+    """It ends all the same, although a client of its own is still connected."""
+    program = """
+import requests
+from interactive_auth.testing import UIAServer
+session = requests.Session()
+session.trust_env = False
+session.get(UIAServer().base_url + "/_matrix/client/versions", timeout=30)
+raise SystemExit(3)
+"""
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 3
+
+
+def test_a_body_in_chunks(uia_server: UIAServer) -> None:
+    """It is read as any other, and the next request is not taken for a part of it."""
+    with requests.Session() as session:
+        session.trust_env = False
+        url = f"{uia_server.base_url}/_matrix/client/v3/delete_devices"
+        for _ in range(2):
+            assert session.post(url, data=iter([b'{"devices"', b': ["D"]}']), timeout=30).status_code == 401
+
+    assert [request.body for request in uia_server.requests] == [{"devices": ["D"]}, {"devices": ["D"]}]
 
 
 def test_a_client_that_leaves_early(uia_server: UIAServer, capsys: pytest.CaptureFixture[str]) -> None:

@@ -177,7 +177,7 @@ def test_console_without_a_standard_input(homeserver: Homeserver, monkeypatch: p
     """A program that was started without a standard input is told so, instead of an AttributeError."""
     monkeypatch.setattr("sys.stdin", None)
 
-    with pytest.raises(RuntimeError, match=r"no standard input to ask a person by \(Password \(hidden\)\)"):
+    with pytest.raises(RuntimeError, match=r"no standard input to ask a person by \(Password of alice \(hidden\)\)"):
         console.handlers(homeserver, user="alice")["m.login.password"](Stage("m.login.password"))
 
 

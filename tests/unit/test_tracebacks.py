@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import traceback
 from collections.abc import Callable, Iterator
@@ -255,3 +256,31 @@ def test_what_is_read(server: ScriptedServer, user: ScriptedUser) -> None:
     lines = "".join(traceback.format_exception(caught.value)).splitlines()
     assert len(lines) <= 10
     assert lines[-1].startswith("interactive_auth.StageFailedError: m.login.password was rejected 3 times")
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenError(Exception):
+    """An error that refuses to have attributes set."""
+
+    exceptions: None = None
+
+
+class ListingError(Exception):
+    """An error that has something of its own by the name that a group's members have."""
+
+    @property
+    def exceptions(self) -> list[Exception]:
+        raise LookupError("not loaded")
+
+
+@pytest.mark.parametrize("error", [FrozenError(), ListingError()], ids=["frozen", "listing"])
+def test_errors_of_other_kinds(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser, error: Exception) -> None:
+    """Whatever a callback raises arrives as it is."""
+    server.will(challenge([PASSWORD]))
+    user.will(error)
+
+    with pytest.raises(type(error)) as caught:
+        new_auth().attempt_auth()
+
+    assert caught.value is error
+    assert own(error) == []

@@ -189,10 +189,13 @@ def test_in_words(wait: Wait, width: int, line: str) -> None:
     assert describe(wait, 3661.9, width) == line
 
 
-def test_where_a_terminal_cannot_erase(terminal: OwnTerminal, line: WaitLine, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["dumb", ""])
+def test_where_a_terminal_cannot_erase(
+    terminal: OwnTerminal, line: WaitLine, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     """A shorter line leaves nothing of a longer one."""
     terminal.sit_down()
-    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("TERM", name)
 
     line(STAGE)
     line(Wait(AuthType.EMAIL, 3.0, "retry"))

@@ -212,7 +212,7 @@ def test_another_loops_thread_is_not_refused(other_loop: asyncio.AbstractEventLo
 
 def test_without_a_loop() -> None:
     """There must be an event loop to run the coroutine in."""
-    with pytest.raises(RuntimeError, match="no running event loop"):
+    with pytest.raises(RuntimeError, match=r"^from_coroutine must be called in the event loop: "):
         bots.from_coroutine(InFlight())
 
 
