@@ -286,6 +286,11 @@ def test_repr(new_auth: NewAuth, server: ScriptedServer, user: ScriptedUser) -> 
     ]
 
 
+def test_repr_of_what_was_not_made() -> None:
+    """A debugger may ask while the constructor runs, and after it has failed."""
+    assert repr(InteractiveAuth.__new__(InteractiveAuth)) == "<InteractiveAuth: not made>"
+
+
 @pytest.mark.parametrize(
     ("answers", "shown"),
     [

@@ -15,6 +15,7 @@ from interactive_auth import (
     Homeserver,
     InteractiveAuth,
     MatrixError,
+    StageFailedError,
     console,
 )
 
@@ -138,6 +139,26 @@ def test_addresses_that_are_all_refused(
 
     assert prompts == ["What now? ", *3 * ["New address (Enter keeps it): "]]
     assert capsys.readouterr().out.splitlines()[-1].rpartition("\r")[2] == "It stays with alice@example.org."
+
+
+@pytest.mark.parametrize(
+    ("most", "told"), [(3, ["(2 tries left)", "(last try)"]), (1, []), (None, ["again: password", "again: password"])]
+)
+def test_how_many_tries_are_left(
+    make: Callable[..., InteractiveAuth[Any]],
+    answers: Callable[..., list[str]],
+    capsys: pytest.CaptureFixture[str],
+    most: int | None,
+    told: list[str],
+) -> None:
+    """A person is told with each question after a wrong answer, where there is a last one."""
+    answers("alice", "wrong", "wrong", "wrong" if most else "", *12 * [""])
+
+    with pytest.raises((StageFailedError, AuthCancelledError)):
+        make(AuthType.PASSWORD, max_attempts=most).attempt_auth()
+
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Step 1 of 1 again")]
+    assert [line.endswith(end) for line, end in zip(lines, told, strict=True)] == [True] * len(told)
 
 
 def test_password_that_is_never_given(

@@ -35,6 +35,17 @@ def pause(handover: Handover, seconds: float) -> None:
     handover.pause(STAGE, seconds, "retry")
 
 
+def test_a_bell() -> None:
+    """A wait is over in time, or when the bell is rung; however often that was before it, one wait is."""
+    bell = Bell()
+
+    assert not bell.wait(0.001)
+    bell.ring()
+    bell.ring()
+    assert bell.wait(600.0)
+    assert not bell.wait(0.001)
+
+
 def test_a_submission_is_taken_once(handover: Handover) -> None:
     """What is handed over comes out once."""
 
