@@ -78,6 +78,7 @@ def reset_password(homeserver: Homeserver, options: argparse.Namespace) -> Done:
     """Set a new password in place of a forgotten one, by a link that is mailed to an address of the account."""
     stages = callbacks(homeserver, options, options.user)
     request = partial(homeserver.change_password, logout_devices=not options.keep_devices)
+    say("You will get a mail with a link; the page that it leads to may ask you to confirm.")
     # Without an address the stage asks for it, and for another one if no account has it.
     inputs: Inputs = {"email_address": options.email} if options.email else {}
     response = _with_new_password("New password", variable("NEW_PASSWORD"), request, stages, inputs=inputs)

@@ -117,7 +117,7 @@ def test_address_that_no_message_can_be_sent_to(medium: str) -> None:
 
 def test_callback_outside_of_an_attempt() -> None:
     """A callback that has a mail sent works only within an attempt, and says so."""
-    with pytest.raises(RuntimeError, match="^this callback works only when it is called by an InteractiveAuth$"):
+    with pytest.raises(RuntimeError, match=r"^this callback works only when it is called by an InteractiveAuth$"):
         handlers.email(ask_address=lambda: "alice@example.org")(Stage(EMAIL))
 
 
