@@ -21,6 +21,8 @@ from .strategies import exchanges, wire
 if TYPE_CHECKING:
     Scene = Callable[[Client], object]
 
+pytestmark = pytest.mark.usefixtures("sent_again_at_once")
+
 #: How many exchanges each scene is played with, in the ordinary run and at full size.
 SMALL, LARGE = 12, 1500
 
