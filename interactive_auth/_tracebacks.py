@@ -27,7 +27,7 @@ def forget_frames(error: BaseException) -> None:
     found = [error]
     for each in found:  # which grows
         BaseException.with_traceback(each, _foreign(each.__traceback__))  # some errors refuse to have attributes set
-        members = each.exceptions if isinstance(each, _GROUP) else ()
+        members = getattr(each, "exceptions", ()) if isinstance(each, _GROUP) else ()
         related = (each.__cause__, each.__context__, *members)
         found += [e for e in related if isinstance(e, BaseException) and not any(e is known for known in found)]
 

@@ -174,8 +174,7 @@ class _Exchange(BaseHTTPRequestHandler):
         while size := int(self.rfile.readline().partition(b";")[0], 16):
             chunks.append(self.rfile.read(size))
             self.rfile.readline()
-        while self.rfile.readline().strip():  # trailers
-            pass
+        self.rfile.readline()
         return b"".join(chunks)
 
     def _answer(self, request: ReceivedRequest) -> Response | None:

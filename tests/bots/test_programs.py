@@ -38,9 +38,9 @@ def test_without_arguments(begin: Start, program: str) -> None:
     running = begin()
     output, errors = running.communicate(timeout=PATIENCE)
 
+    assert (running.returncode, errors) == (0, "")
     does, starting, listens, *lines = output.splitlines()
     device = lines[0].partition("May I log out ")[2].partition("?")[0]
-    assert (running.returncode, errors) == (0, "")
     assert device.isalnum()
     assert f'"""{does}\n' in (EXAMPLES / f"{program}.py").read_text()
     assert starting.startswith("Starting a homeserver")

@@ -255,6 +255,16 @@ def test_a_wrong_password_in_a_variable(run: Run, there: Args, monkeypatch: pyte
     assert "refused the password of MATRIX_PASSWORD: 403 M_FORBIDDEN" in ended.err
 
 
+def test_a_login_that_no_password_helps(run: Run, there: Args, uia_server: UIAServer) -> None:
+    """It is not tried again."""
+    uia_server.accounts["alice"].deactivated = True
+
+    ended = run("deactivate", *there, "--yes", lines=LOGGED_IN)
+
+    assert ended.status == 1
+    assert "M_USER_DEACTIVATED" in ended.err
+
+
 def test_no_login_by_password(run: Run, there: Args, uia_server: UIAServer) -> None:
     """An access token is asked for, and it is said why."""
     token = uia_server.add_account("alice", "the password", devices=["PHONE", "LOST"]).devices["PHONE"].access_token
