@@ -271,16 +271,20 @@ def _write_policy(folder: Path) -> None:
 
 def free_port(port: int | None = None) -> int:
     """Return a port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        # Like Synapse, pass over connections of an earlier run that are still closing.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port or 0))
-        except OSError as error:
-            raise SynapseError(f"Synapse cannot listen on port {port}: {error.strerror}") from None
-        except OverflowError:
-            raise SynapseError(f"{port} is not a port: it must be between 1 and 65535") from None
-        return int(probe.getsockname()[1])
+    while True:
+        # Below those that a system gives by itself, to whoever asks for one before this one is used.
+        wanted = 20_000 + secrets.randbelow(12_000) if port is None else port
+        with socket.socket() as probe:
+            # Like Synapse, pass over connections of an earlier run that are still closing.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", wanted))
+                return int(probe.getsockname()[1])
+            except OSError as error:
+                if port is not None:
+                    raise SynapseError(f"Synapse cannot listen on port {port}: {error.strerror}") from None
+            except OverflowError:
+                raise SynapseError(f"{port} is not a port: it must be between 1 and 65535") from None
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], base_url: str, session: requests.Session, output: Path) -> None:
