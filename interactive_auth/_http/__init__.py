@@ -12,6 +12,10 @@ to do is held by ``tests/wire/test_dependencies.py``.
                                                 (``deadline``)
 ``http.client.HTTPConnection.response_class``   the answers that a connection reads (``deadline``)
 ``http.client.HTTPResponse.begin``              reads an answer's head; it reads another one once ``headers`` is
-                                                None again (``deadline``)
+                                                None again (``deadline``); what it notes of a plain one is noted
+                                                without it (``plain``)
+``http.client.HTTPMessage.set_raw, raw_items``  a head's fields, as the parser for mail leaves them (``plain``)
+``urllib3.connection.HTTPConnection.request,``  how a pool sends and reads; they are public, but what a pool tells
+``getresponse``                                 the one, and wants of the other, is not written down (``plain``)
 ==============================================  ================================================================
 """

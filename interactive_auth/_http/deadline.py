@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from .plain import PlainAnswer, PlainConnection
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
@@ -51,7 +53,7 @@ class _BoundedSocket(io.RawIOBase):
         return io.BufferedReader(self)
 
 
-class _BoundedAnswer(http.client.HTTPResponse):
+class _BoundedAnswer(PlainAnswer):
     """An answer that has to be complete within the connection's timeout, and that is no interim answer."""
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
@@ -75,7 +77,7 @@ def _bounded_connection(kind: Any) -> Any:
     # urllib3-future's reads in a way of its own.
     if not kind.__module__.startswith("urllib3.") or not issubclass(kind, http.client.HTTPConnection):
         return kind
-    return type(kind.__name__, (kind,), {"response_class": _BoundedAnswer})
+    return type(kind.__name__, (PlainConnection, kind), {"response_class": _BoundedAnswer})
 
 
 @lru_cache
