@@ -40,6 +40,8 @@ def is_text(value: object) -> TypeGuard[str]:
 
 def is_encodable(value: str) -> bool:
     """Return whether a text can be sent; the error that says otherwise would hold it, and is never passed on."""
+    if value.isascii():
+        return True
     try:
         value.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON can express
@@ -65,6 +67,8 @@ def plain(value: Any, clean: Callable[[str], str] = str, depth: int = _DEEPEST) 
 
 def copied(value: Any) -> Any:
     """Return a copy of what JSON is made of, as deep as it is; anything else in it stays the same object."""
+    if isinstance(value, str):  # nearly always
+        return value
     if isinstance(value, Mapping):
         return {key: copied(item) for key, item in value.items()}
     return [copied(item) for item in value] if isinstance(value, list) else value

@@ -155,17 +155,14 @@ class InteractiveAuth(Generic[T_co]):
             retry=retry,
         )
         email, phone = check_inputs(inputs)
+        email_sid, msisdn_sid = check_text("email_sid", email_sid), check_text("msisdn_sid", msisdn_sid)
         self._handover = Handover(wait_changed)
         self._conversation = Conversation(
             do_request,
             self._handover,
             {
-                AuthType.EMAIL: Threepid(
-                    AuthType.EMAIL, email, check_text("email_sid", email_sid), request_email_token
-                ),
-                AuthType.MSISDN: Threepid(
-                    AuthType.MSISDN, phone, check_text("msisdn_sid", msisdn_sid), request_msisdn_token
-                ),
+                AuthType.EMAIL: Threepid(AuthType.EMAIL, email, email_sid, request_email_token),
+                AuthType.MSISDN: Threepid(AuthType.MSISDN, phone, msisdn_sid, request_msisdn_token),
             },
             check_client_secret(client_secret) or make_client_secret(),
             check_identity_server(id_server, id_access_token),
@@ -173,11 +170,13 @@ class InteractiveAuth(Generic[T_co]):
             state_changed,
         )
         session = self._conversation.session
-        session.merge(check_mapping("auth_data", {} if auth_data is None else auth_data))
-        session_id = check_text("session_id", session_id)
-        if session_id is not None:
-            session.enter(session_id)
-        self._conversation.restore(check_mapping("progress", {} if progress is None else progress))
+        if auth_data is not None:
+            session.merge(check_mapping("auth_data", auth_data))
+        if (named := check_text("session_id", session_id)) is not None:
+            session.enter(named)
+        if progress is not None:
+            self._conversation.restore(check_mapping("progress", progress))
+        self._conversation.resumed = session.id is not None
 
     @property
     def poll_interval(self) -> float:

@@ -359,5 +359,4 @@ class Conversation(Generic[T]):
             # A session keeps what was validated in it, and so would the account.
             _log.info("another address takes another session")
             self.start_over()
-        self.resumed = self.session.id is not None
         self._once.restore(progress.get("once"))

@@ -54,12 +54,15 @@ def read_flows(value: object) -> tuple[Stages, ...] | None:
 
 def next_stage(flow: Stages, completed: Collection[str]) -> str | None:
     """Return the first stage of ``flow`` still to do, None if all are done."""
-    return next((stage for stage in flow if stage not in completed), None)
+    for stage in flow:
+        if stage not in completed:
+            return stage
+    return None
 
 
 def count_open(flow: Stages, completed: Collection[str]) -> int:
     """Return how many stages of ``flow`` are still to do."""
-    return sum(stage not in completed for stage in flow)
+    return len([stage for stage in flow if stage not in completed])
 
 
 def choose_flow(

@@ -25,8 +25,7 @@ def refuse_misuse(response: object, name: str = "do_request") -> None:
     Raises:
         TypeError: it cannot be the response of a success.
     """
-    later = inspect.isgenerator(response) or callable(getattr(response, "add_done_callback", None))
-    if later or inspect.isawaitable(response):
+    if type(response) is not dict and _comes_later(response):
         if inspect.iscoroutine(response):
             response.close()  # it was never awaited, of which Python would warn
         raise TypeError(
@@ -48,6 +47,11 @@ def refuse_misuse(response: object, name: str = "do_request") -> None:
             f"{name} returned the server's demand for authentication as if it were a success: "
             "raise MatrixError(401, body) for it"
         )
+
+
+def _comes_later(response: object) -> bool:
+    is_future = callable(getattr(response, "add_done_callback", None))
+    return is_future or inspect.isgenerator(response) or inspect.isawaitable(response)
 
 
 def warn_of_misuse(error: Exception) -> None:

@@ -26,7 +26,7 @@ _INPUTS = ("email_address", "phone_country", "phone_number")
 #: The mapping key that serves every stage not named.
 _ANY = "*"
 #: The modules whose functions make callbacks.
-_MAKERS = ("handlers.", "console.")
+_MAKERS = ("interactive_auth.handlers", "interactive_auth.console")
 _SECRET_LENGTH = 32
 _ALPHABET = (string.digits + string.ascii_letters).encode()
 #: A letter for each byte; that a few letters stand for five bytes and the others for four costs a hundredth of a bit.
@@ -103,7 +103,9 @@ def check_poll_timeout(value: object) -> float | None:
 
 def check_inputs(value: object) -> tuple[tuple[str] | None, tuple[str, str] | None]:
     """Return the email address and the phone number of ``inputs``, None for what was not given."""
-    inputs = check_mapping("inputs", {} if value is None else value)
+    if value is None:
+        return None, None
+    inputs = check_mapping("inputs", value)
     for key in inputs:
         if key not in _INPUTS:
             raise ValueError(f"inputs has the unknown key {key!r}; it may have {', '.join(_INPUTS)}")
@@ -117,6 +119,8 @@ def check_inputs(value: object) -> tuple[tuple[str] | None, tuple[str, str] | No
 
 def check_identity_server(id_server: object, id_access_token: object) -> dict[str, str]:
     """Return the identity server's name and the access token for it, which go together; {} if there is none."""
+    if id_server is None and id_access_token is None:
+        return {}
     identity = {"id_server": id_server, "id_access_token": id_access_token}
     given = {name: text for name, value in identity.items() if (text := check_text(name, value))}
     if len(given) == 1:
@@ -126,9 +130,9 @@ def check_identity_server(id_server: object, id_access_token: object) -> dict[st
 
 def _check_callback(name: str, value: Any, *, expected: str = "callable") -> None:
     check_function(name, value, expected=expected)
-    path = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"
-    home, _, made = path.partition(".")
-    if home == "interactive_auth" and made.startswith(_MAKERS) and made.count(".") == 1:
+    module, made = getattr(value, "__module__", None), getattr(value, "__qualname__", ".")
+    if module in _MAKERS and "." not in made:
+        made = f"{module.removeprefix('interactive_auth.')}.{made}"
         raise TypeError(f"{name} is {made} itself, which makes callbacks: call it, and give what it returns")
     check_takes_one(name, value, "the stage")
 
