@@ -9,8 +9,10 @@ to do is held by ``tests/wire/test_dependencies.py``.
 ``urllib3.PoolManager.pool_classes_by_scheme``  the pools that a manager opens; a comment of urllib3's says that
                                                 other managers may replace it (``adapter``)
 ``urllib3.HTTPConnectionPool.ConnectionCls``    the connections that a pool opens; vcrpy relies on it as well
-                                                (``deadline``)
-``http.client.HTTPConnection.response_class``   the answers that a connection reads (``deadline``)
+                                                (``pools``)
+``urllib3.HTTPConnectionPool.QueueCls,``        where a pool keeps the idle ones, and the list in which a queue
+``queue.LifoQueue.queue``                       does (``pools``)
+``http.client.HTTPConnection.response_class``   the answers that a connection reads (``pools``)
 ``http.client.HTTPResponse.begin``              reads an answer's head; it reads another one once ``headers`` is
                                                 None again (``deadline``); what it notes of a plain one is noted
                                                 without it (``plain``)

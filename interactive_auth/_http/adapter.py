@@ -17,7 +17,7 @@ from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPConnectionPool, HTTPResponse
 
-from .deadline import bounded_pools
+from .pools import bounded_pools
 
 #: As many connections are kept as threads are expected to share one homeserver.
 _CONNECTIONS = 32

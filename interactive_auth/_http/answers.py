@@ -190,11 +190,11 @@ def refuse_cut_headers(answer: RawResponse) -> None:
     Raises:
         OSError: the answer may have been cut so.
     """
-    headers = answer.headers
+    if answer.content != b"" or answer.status == 204 or _is_redirect(answer):
+        return
     # Where a body ends (RFC 9112, section 6.3); either header may itself be what was cut.
-    ends = headers.get("Content-Length", "").isdigit() or "chunked" in headers.get("Transfer-Encoding", "").lower()
-    bodiless = answer.status == 204 or 300 <= answer.status < 400
-    if answer.content == b"" and not ends and not bodiless:
+    length, encoding = (answer.headers.get(name, "") for name in ("Content-Length", "Transfer-Encoding"))
+    if not length.isdigit() and "chunked" not in encoding.lower():
         raise OSError("the answer broke off in its headers, or is empty")
 
 
@@ -270,7 +270,7 @@ def check_answer(answer: RawResponse, told: str) -> dict[str, Any]:
     if answer.content == b"" and 200 <= status < 300:
         return {}  # some servers answer so where the specification has an empty object; the caller asks for fields
     body, flaw = _parse(answer)
-    if 300 <= status < 400:
+    if _is_redirect(answer):
         told = f"{told} was answered with a redirect, which is never followed{_place(answer)}"
     elif flaw:
         told = f"{told} was answered {status} with {flaw}: {WRONG_ADDRESS}"
@@ -285,13 +285,6 @@ def check_answer(answer: RawResponse, told: str) -> dict[str, Any]:
     raise _error(answer, body, told)
 
 
-def _kind(header: str | None) -> str:
-    if header is None:
-        return "no content type"
-    kind = header.partition(";")[0].strip().lower()
-    return kind if kind in _TYPES else "an unusual content type"
-
-
 def lack_error(told: str, field: str) -> ServerProtocolError:
     """Make the error for a success that lacks what the specification requires."""
     return ServerProtocolError(f"{told} was answered with success, but there is no usable {field}: {WRONG_ADDRESS}")
@@ -300,8 +293,12 @@ def lack_error(told: str, field: str) -> ServerProtocolError:
 def _error(answer: RawResponse, body: dict[str, Any], told: str) -> MatrixError:
     error = MatrixError(answer.status, body, _retry_after(answer.headers.get("Retry-After")))
     error._context = told
-    error._redirect = _location(answer)
+    error._redirect = _location(answer) if _is_redirect(answer) else None
     return error
+
+
+def _is_redirect(answer: RawResponse) -> bool:
+    return 300 <= answer.status < 400
 
 
 def _location(answer: RawResponse) -> str | None:
@@ -322,18 +319,28 @@ def _parse(answer: RawResponse) -> tuple[dict[str, Any], str]:
     content = answer.content
     if content is None:
         return {}, f"a body of more than {MAX_BODY} bytes"
-    kind = _kind(answer.headers.get("Content-Type"))
-    details = f" ({len(content)} bytes, {kind})"
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):  # no JSON, not in Unicode, a number of 5,000 digits, or nested too deeply
-        flaw = "a web page, not JSON" if kind == "text/html" else "a body that is not JSON"
-        return {}, (flaw if content else "an empty body") + details
+        flaw = "a web page, not JSON" if _kind(answer) == "text/html" else "a body that is not JSON"
+        return {}, (flaw if content else "an empty body") + _details(answer)
     if not isinstance(value, dict):
-        return {}, "JSON that is not an object" + details
+        return {}, "JSON that is not an object" + _details(answer)
     if answer.status >= 400 and not isinstance(value.get("errcode"), str) and _OF_CHALLENGES.isdisjoint(value):
-        return value, "an error without an errcode" + details
+        return value, "an error without an errcode" + _details(answer)
     return value, ""
+
+
+def _details(answer: RawResponse) -> str:
+    return f" ({len(answer.content or b'')} bytes, {_kind(answer)})"
+
+
+def _kind(answer: RawResponse) -> str:
+    header = answer.headers.get("Content-Type")
+    if header is None:
+        return "no content type"
+    kind = header.partition(";")[0].strip().lower()
+    return kind if kind in _TYPES else "an unusual content type"
 
 
 def _retry_after(header: str | None) -> float | None:

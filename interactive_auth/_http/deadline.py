@@ -1,8 +1,8 @@
-"""Connections whose answers have to be complete by a moment, however steadily they come.
+"""Answers that have to be complete by a moment, however steadily they come.
 
 A socket's timeout starts anew with each piece, so a server that sends a letter of its status line, or another "100
-Continue", every now and then would hold a request for ever. What must not be here: requests, retries, and the
-connections of anybody but the library.
+Continue", every now and then would hold a request for ever. What must not be here: requests, retries, and which
+connections it is that answers come by.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ import http.client
 import io
 import socket
 import time
-from collections.abc import Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from .plain import PlainAnswer, PlainConnection
+from .plain import PlainAnswer
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -53,7 +51,7 @@ class _BoundedSocket(io.RawIOBase):
         return io.BufferedReader(self)
 
 
-class _BoundedAnswer(PlainAnswer):
+class BoundedAnswer(PlainAnswer):
     """An answer that has to be complete within the connection's timeout, and that is no interim answer."""
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
@@ -69,24 +67,3 @@ class _BoundedAnswer(PlainAnswer):
             unread: Any = None  # as the headers are before anything was read
             self.headers = unread
             super().begin()
-
-
-@lru_cache
-def _bounded_connection(kind: Any) -> Any:
-    # A connection that is not urllib3's own belongs to somebody who wants to see the requests, as vcrpy does; one of
-    # urllib3-future's reads in a way of its own.
-    if not kind.__module__.startswith("urllib3.") or not issubclass(kind, http.client.HTTPConnection):
-        return kind
-    return type(kind.__name__, (PlainConnection, kind), {"response_class": _BoundedAnswer})
-
-
-@lru_cache
-def _bounded_pool(kind: Any) -> Any:
-    # Looked up whenever a connection is opened: somebody may replace that of urllib3's own pools meanwhile.
-    connection = property(lambda pool: _bounded_connection(kind.ConnectionCls))
-    return type(kind.__name__, (kind,), {"ConnectionCls": connection})
-
-
-def bounded_pools(kinds: Mapping[str, Any]) -> dict[str, Any]:
-    """Return pools, by scheme, that bound the answers to what they send, and are otherwise like ``kinds``."""
-    return {scheme: _bounded_pool(kind) for scheme, kind in kinds.items()}

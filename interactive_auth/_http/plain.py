@@ -88,7 +88,7 @@ class PlainConnection(_Connection):
             super().request(method, url, body=body, headers=headers, **options)
             return
         if self.sock is not None:  # it is opened by what sends
-            self.sock.settimeout(self.timeout)
+            self._set_timeout()
         self.send(whole)
 
     def _whole(self, method: str, url: str, body: Any, headers: Any, options: Mapping[str, Any]) -> bytes | None:
@@ -110,11 +110,15 @@ class PlainConnection(_Connection):
             return None
         return "\r\n".join([start, *lines]).encode("ascii") + _END + (body or b"")
 
+    def _set_timeout(self) -> None:
+        if self.sock.gettimeout() != self.timeout:  # a look costs less than a system call
+            self.sock.settimeout(self.timeout)
+
     def getresponse(self) -> Any:
         if self._asked is None:
             return super().getresponse()
         (method, url), self._asked = self._asked, None
-        self.sock.settimeout(self.timeout)
+        self._set_timeout()
         answer = self.response_class(self.sock, method=method)
         try:
             answer.begin()

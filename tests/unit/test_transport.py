@@ -492,7 +492,7 @@ def test_pools_are_found_once() -> None:
     assert find(f"{ADDRESS}/b", proxies={}, cert=None) is plain
     assert find(f"{ADDRESS}/b", proxies=proxies) is proxied
     assert len({id(pool) for pool in (plain, proxied, other)}) == 3
-    assert {pool.ConnectionCls.response_class.__name__ for pool in (plain, proxied, other)} == {"_BoundedAnswer"}
+    assert {pool.ConnectionCls.response_class.__name__ for pool in (plain, proxied, other)} == {"BoundedAnswer"}
     adapter.close()
 
 

@@ -17,6 +17,7 @@ from requests.adapters import HTTPAdapter
 
 from interactive_auth import Homeserver
 from interactive_auth._http.adapter import BoundedAdapter, open_session
+from interactive_auth._http.pools import bounded_pools
 
 if TYPE_CHECKING:
     from conftest import WireServer
@@ -93,6 +94,22 @@ def test_connections_of_a_pool(server: WireServer) -> None:
     assert read == ["connection", "begin"]
 
 
+def test_idle_connections_of_a_pool(server: WireServer, caplog: pytest.LogCaptureFixture) -> None:
+    """``QueueCls`` keeps a pool's idle connections: as many as it may, until the pool is closed."""
+    pool = bounded_pools({"http": urllib3.HTTPConnectionPool})["http"]("127.0.0.1", server.server_port, maxsize=2)
+
+    opened = [pool.urlopen("GET", "/", preload_content=False, timeout=5) for _ in range(3)]
+    for response in opened:
+        response.read()
+    assert "pool is full, discarding connection: 127.0.0.1. Connection pool size: 2" in caplog.text
+    pool.urlopen("GET", "/", timeout=5)
+    assert (pool.num_connections, pool.num_requests) == (3, 4)
+
+    pool.close()
+    with pytest.raises(urllib3.exceptions.ClosedPoolError):
+        pool.urlopen("GET", "/", timeout=5)
+
+
 def test_another_beginning() -> None:
     """``HTTPResponse.begin`` reads a head, another one once ``headers`` is None, and otherwise nothing."""
     wire: Any = Wire(b"HTTP/1.1 103 A\r\nLink: x\r\n\r\nHTTP/1.1 200 B\r\nContent-Length: 2\r\n\r\n{}")
@@ -117,7 +134,7 @@ def test_the_way_of_the_own_session(server: WireServer) -> None:
         assert isinstance(adapter, HTTPAdapter)
         request = requests.Request("POST", server.base_url).prepare()
         pool: Any = adapter.get_connection_with_tls_context(request, verify=True)
-        assert pool.ConnectionCls.response_class.__name__ == "_BoundedAnswer"
+        assert pool.ConnectionCls.response_class.__name__ == "BoundedAnswer"
         assert (pool.num_connections, pool.num_requests) == (1, 1)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from urllib3.connection import HTTPConnection
 from urllib3.util import SKIP_HEADER
 
-from interactive_auth._http.deadline import bounded_pools
+from interactive_auth._http.pools import bounded_pools
 
 #: Such as a real Synapse sends it.
 ANSWER = (
@@ -35,10 +35,10 @@ class Socket:
         self._answer = answer
 
     def settimeout(self, seconds: object) -> None:
-        """Do nothing: there is no timeout."""
+        """Do nothing: nothing has to be waited for."""
 
     def gettimeout(self) -> None:
-        """Say so."""
+        """Return that there is no timeout."""
 
     def sendall(self, data: bytes) -> None:
         """Keep what is written."""
