@@ -44,7 +44,9 @@ def _bounded_connection(kind: Any) -> Any:
 def _bounded_pool(kind: Any) -> Any:
     # Looked up whenever a connection is opened: somebody may replace that of urllib3's own pools meanwhile.
     connection = property(lambda pool: _bounded_connection(kind.ConnectionCls))
-    return type(kind.__name__, (kind,), {"ConnectionCls": connection, "QueueCls": _Idle})
+    # That of urllib3-future keeps connections that answer several requests at a time.
+    kept = _Idle if kind.QueueCls is queue.LifoQueue else kind.QueueCls
+    return type(kind.__name__, (kind,), {"ConnectionCls": connection, "QueueCls": kept})
 
 
 def bounded_pools(kinds: Mapping[str, Any]) -> dict[str, Any]:
