@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
-from socketserver import ThreadingTCPServer
 from typing import Any
 
 from . import _page
+from ._server_threads import ServerThreads
 
 _log = logging.getLogger("interactive_auth")
 
@@ -29,39 +29,15 @@ _PATIENCE = 10.0
 _LONGEST_POLL, _TAKES_NEWS = 20.0, 1.0
 
 
-class Server(ThreadingTCPServer):
-    """A server that takes its open connections with it: browsers open some that they never use."""
+class Server(ServerThreads):
+    """The server of one page."""
 
-    def __init__(self, *args: Any) -> None:
-        self._connections: set[socket.socket] = set()
-        self._visits: list[threading.Thread] = []
-        super().__init__(*args)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self._connections.add(request)
-        # The base class would either let a visit keep the program from ending, or close without waiting for it.
-        visit = threading.Thread(
-            target=self.process_request_thread,
-            args=(request, client_address),
-            name="interactive_auth.browser visit",
-            daemon=True,
-        )
-        self._visits = [*filter(threading.Thread.is_alive, self._visits), visit]
-        visit.start()
-
-    def shutdown_request(self, request: Any) -> None:
-        self._connections.discard(request)
-        super().shutdown_request(request)
+    thread_name = "interactive_auth.browser visit"
 
     def server_close(self) -> None:
         with suppress(OSError):  # a forked process may have the socket, too, at which nobody is to knock any more
             self.socket.shutdown(socket.SHUT_RDWR)
-        for connection in self._connections.copy():
-            with suppress(OSError):  # the other side was quicker
-                connection.shutdown(socket.SHUT_RDWR)
         super().server_close()
-        for visit in self._visits:
-            visit.join()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log instead of printing: browsers often go away in the middle of a request."""

@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 
 #: As deep as a body is followed when it is copied; a stranger's nesting must not exhaust the stack.
 _DEEPEST = 16
-#: RFC 9110, section 4.1: longer ones need not be understood by any server.
+#: Characters. RFC 9110, section 4.1: longer ones need not be understood by any server.
 _LONGEST_URL = 8000
 #: The keys of an auth dict whose values are not secret, and may stand in the server's words.
 _PUBLIC = frozenset({"type", "identifier", "sid", "id_server"})
@@ -97,6 +97,11 @@ def web_url(value: object) -> str | None:
     if not is_text(value) or len(value) > _LONGEST_URL:
         return None
     return value if value.lower().startswith(("http://", "https://")) else None
+
+
+def whole(url: str) -> str:
+    """Return an address as a person is shown it who is to open it."""
+    return printable(url, _LONGEST_URL)
 
 
 def shown(address: str) -> str:

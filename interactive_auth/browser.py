@@ -24,7 +24,7 @@ from . import _page, handlers
 from ._checks import check_function
 from ._engine.context import asking
 from ._page_server import Place, Server, Visit
-from ._text import printable, web_url
+from ._text import printable, web_url, whole
 from ._text import publish as _publish
 from ._tracebacks import without_frames
 from ._types import AuthType, Stage
@@ -92,7 +92,7 @@ def complete(
         stage.add_cleanup(partial(_end_step, page, _is_last(stage), sys.exc_info()[1]))
         if before is None:
             page.start()
-        show(f"Open this page in a browser:\n{printable(url, 8000)}")
+        show(f"Open this page in a browser:\n{whole(url)}")
         if before is None:
             (open_url or open_here)(page.url)
 

@@ -16,7 +16,7 @@ from ._engine.context import asking, tries_left
 from ._errors import DelegatedAuthError
 from ._messages import Messages
 from ._prompts import TRIES, ask, ask_secret, ask_yes_no, nothing_usable, read_secret, say, say_refusal
-from ._text import printable
+from ._text import printable, whole
 from ._text import publish as _publish
 from ._tracebacks import without_frames
 from ._types import AuthType, Stage, StartAuthStage
@@ -136,7 +136,7 @@ class _Person:
 
     def accept(self, policies: list[ready.Policy]) -> bool:
         for policy in policies:
-            say(f"{printable(policy.name)}:\n{printable(policy.url, 8000)}")
+            say(f"{printable(policy.name)}:\n{whole(policy.url)}")
         return ask_yes_no("Do you accept them all?" if len(policies) > 1 else "Do you accept?")
 
     def browse(self, stage: Stage) -> None:
@@ -152,7 +152,7 @@ class _Person:
         ready.oauth(partial(self.visit, stage))(stage)
 
     def visit(self, stage: Stage, url: str) -> None:
-        say(f"Open this page in a browser:\n{printable(url, 8000)}")
+        say(f"Open this page in a browser:\n{whole(url)}")
         if self._open_browser:
             from . import browser
 
@@ -180,7 +180,7 @@ def _announced(callback: StartAuthStage) -> StartAuthStage:
         except DelegatedAuthError as error:
             if error.account_management_url is not None:
                 say("This homeserver leaves its accounts to another service. Do it there, in a browser:")
-                say(printable(error.account_management_url, 8000))
+                say(whole(error.account_management_url))
             raise
 
     return announced

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import json
 import logging
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from requests.structures import CaseInsensitiveDict
+
+from .._server_threads import ServerThreads
 
 _LOG = logging.getLogger(__name__)
 #: Seconds in which the server notices that it is to stop.
@@ -79,7 +79,7 @@ class Response:
     after: float = 0.0
 
 
-class HTTPThread(ThreadingHTTPServer):
+class HTTPThread(ServerThreads, HTTPServer):
     """A running server; each request is answered by ``answer``, in a thread of its connection's.
 
     Args:
@@ -91,27 +91,11 @@ class HTTPThread(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Exchange)
         self.answer = answer
         self.closing = threading.Event()
-        self.connections: set[socket.socket] = set()
-        self._exchanges: list[threading.Thread] = []
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.base_url = f"{'http://127.0.0.1' if tls is None else 'https://localhost'}:{self.server_port}"
         self._thread = threading.Thread(target=self.serve_forever, args=(_NOTICE,), name=self.base_url, daemon=True)
         self._thread.start()
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Keep the connection, to hang up on it when all is over; no thread of it runs yet."""
-        self.connections.add(request)
-        # The base class would either let an open connection keep the program from ending, or close without waiting.
-        arguments = (request, client_address)
-        exchange = threading.Thread(target=self.process_request_thread, args=arguments, daemon=True)
-        self._exchanges = [*filter(threading.Thread.is_alive, self._exchanges), exchange]
-        exchange.start()
-
-    def close_request(self, request: Any) -> None:
-        """Close the connection, and keep it no longer."""
-        super().close_request(request)
-        self.connections.discard(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: what fails here is a client that has hung up."""
@@ -122,12 +106,7 @@ class HTTPThread(ThreadingHTTPServer):
         if self._thread.is_alive():
             self.shutdown()
             self._thread.join()
-        for connection in list(self.connections):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
         self.server_close()
-        for exchange in self._exchanges:
-            exchange.join()
 
 
 class _Exchange(BaseHTTPRequestHandler):

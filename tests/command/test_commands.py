@@ -482,9 +482,7 @@ def test_an_address_that_nobody_validates(
     assert ended.err.endswith(": the email address was not completed in time; nothing was done\n")
 
 
-def test_an_address_that_is_mistyped(
-    run: Run, there: Args, uia_server: UIAServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_address_that_is_mistyped(run: Run, there: Args, uia_server: UIAServer) -> None:
     """It is asked for again, with what matters of the homeserver's words."""
     words = "1 validation error for EmailRequestTokenBody\nemail\n  Value error, Unable to parse email address [type=v]"
     uia_server.fail_next(400, "M_INVALID_PARAM", words, path="/account/3pid/email/requestToken")

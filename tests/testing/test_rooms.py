@@ -11,7 +11,7 @@ from interactive_auth import testing
 
 ROOMS = sorted(Path(testing.__file__).parent.glob("*.py"))
 #: What all of the library stands on.
-GROUND = {"_checks", "_errors", "_text", "_tracebacks", "_types"}
+GROUND = {"_checks", "_errors", "_server_threads", "_text", "_tracebacks", "_types"}
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.stem)

@@ -80,9 +80,7 @@ def test_keys(terminal: OwnTerminal, line: WaitLine, pressed: list[str], typed: 
     )
 
 
-def test_a_program_that_was_stopped_and_goes_on(
-    terminal: OwnTerminal, line: WaitLine, pressed: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_program_that_was_stopped_and_goes_on(terminal: OwnTerminal, line: WaitLine, pressed: list[str]) -> None:
     """A shell gives the terminal back as it wants it; keys are read as before, and the end is as the beginning was."""
     terminal.sit_down()
     before = termios.tcgetattr(terminal.keyboard)
