@@ -30,6 +30,9 @@ pytest_plugins = [
     ),
 ]
 
+#: Files of half a minute and more.
+_LONGEST = ("test_typing.py", "test_queue_killed.py", "test_queue.py", "test_in_a_terminal.py")
+
 Sized = Callable[[int, int], int]
 
 
@@ -40,6 +43,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--need-chromium", action="store_true", help="fail, and do not skip, where Chromium is missing")
     group.addoption("--need-dendrite", action="store_true", help="fail, and do not skip, where Dendrite is missing")
     group.addoption("--need-redis", action="store_true", help="fail, and do not skip, where Redis is missing")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, each of which one process works through: it would end alone."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
 
 
 @pytest.fixture(scope="session")

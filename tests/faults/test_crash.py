@@ -172,13 +172,13 @@ def register(synapse: Synapse, mails: MailServer, tmp_path: Path) -> Callable[[]
 def test_killed_at_a_point(
     register: Callable[[], Registration], draw: random.Random, sized: Callable[[int, int], int]
 ) -> None:
-    """Killed around each save, each piece of a request and each answer, the program finishes the session it began."""
+    """Killed around each save, each request and each answer, the program finishes the session it began."""
     undisturbed = register()
     with undisturbed.person():
         assert undisturbed.run(wait_in=EMAIL) == 0
     undisturbed.assert_done_once(without_session={1}, mails={1})
     points = undisturbed.points()
-    assert len(points) >= 60
+    assert len(points) >= 50
     numbers = sorted(draw.sample(range(1, len(points) + 1), sized(6, len(points))))
     # A session is known from the moment on at which the answer that opened it is saved. Killed before, with the request
     # under way, the program opens another one, and has done nothing in the first.

@@ -100,7 +100,7 @@ def exchange(kind: Any, request: Request, answer: bytes) -> tuple[list[bytes], A
 
 
 #: The connection that the library's own session opens, and urllib3's.
-OURS: Any = bounded_pools({"http": type("Pool", (), {"ConnectionCls": HTTPConnection})})["http"]().ConnectionCls
+OURS: Any = bounded_pools({"http": urllib3.HTTPConnectionPool})["http"]("127.0.0.1").ConnectionCls
 
 
 def both(request: Request, answer: bytes) -> None:
