@@ -121,7 +121,9 @@ def threads() -> None:
 
 def start_up() -> None:
     """Compare the import of the library with that of what it needs, in processes of their own."""
-    codes = {"ours": "import interactive_auth", "theirs": "import requests, typing_extensions"}
+    # The package imports its rooms when they are first asked for.
+    ours_whole = "from interactive_auth import Homeserver, InteractiveAuth, handlers"
+    codes = {"ours": ours_whole, "theirs": "import requests, typing_extensions"}
     seconds: dict[str, list[float]] = {name: [] for name in codes}
     # Installed packages have their byte code beside them, whatever this environment says of writing it.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -131,7 +133,7 @@ def start_up() -> None:
             subprocess.run([sys.executable, "-c", code], check=True, env=environment)
             seconds[name].append(time.perf_counter() - begun)
     ours, theirs = (statistics.median(times[1:]) for times in seconds.values())  # the first one compiles
-    report("import interactive_auth over import requests, typing_extensions", ours / theirs, 1.10)
+    report("what a program imports over import requests, typing_extensions", ours / theirs, 1.10)
 
 
 def wait_for(elsewhere: Callable[[InteractiveAuth[str], threading.Event], None], interval: float) -> tuple[float, int]:
