@@ -33,8 +33,8 @@ class ServerThreads(ThreadingMixIn, TCPServer):
         exchange = threading.Thread(
             target=self.process_request_thread, args=arguments, name=self.thread_name, daemon=True
         )
-        self._exchanges = [*filter(threading.Thread.is_alive, self._exchanges), exchange]
         exchange.start()
+        self._exchanges = [*filter(threading.Thread.is_alive, self._exchanges), exchange]
 
     def shutdown_request(self, request: Any) -> None:
         self._connections.discard(request)

@@ -19,5 +19,6 @@ to do is held by ``tests/wire/test_dependencies.py``.
 ``http.client.HTTPMessage.set_raw, raw_items``  a head's fields, as the parser for mail leaves them (``plain``)
 ``urllib3.connection.HTTPConnection.request,``  how a pool sends and reads; they are public, but what a pool tells
 ``getresponse``                                 the one, and wants of the other, is not written down (``plain``)
+``putrequest, putheader, endheaders``           only compared with what they were: who wraps one is called (``plain``)
 ==============================================  ================================================================
 """

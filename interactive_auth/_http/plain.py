@@ -2,8 +2,9 @@
 
 urllib3 and ``http.client`` write the head field by field, send the body after it, and read each head with a parser for
 mail: a quarter of what a request costs. What is not plain is theirs: a proxy, a body that is not bytes, text beyond
-printable ASCII, an answer that does not end by its one ``Content-Length``. What is written and read is the same by
-either way, which ``tests/wire/test_plain.py`` holds. What must not be here: bodies of answers, and time.
+printable ASCII, an answer that does not end by its one ``Content-Length``; and everything, where somebody has wrapped
+what they do, to trace it. What is written and read is the same by either way, which ``tests/wire/test_plain.py`` holds.
+What must not be here: bodies of answers, and time.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 import http.client
 import re
 from collections.abc import Mapping
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+import urllib3.connection
 from urllib3 import HTTPResponse
 from urllib3.util import SKIP_HEADER
 
@@ -37,8 +40,28 @@ _HEAD = re.compile(
 _FIELD = re.compile(r"\r\n([^:]+): *([^\r]*)")
 #: ``http.client`` refuses a head with more of them.
 _MOST_FIELDS = 99
-_FOLD = re.compile(r"\r?\n[ \t]+")
 _END = b"\r\n\r\n"
+
+
+def _methods() -> tuple[Any, ...]:
+    """Return all that a plain request goes round, as it is now."""
+    theirs: Any = urllib3.connection.HTTPConnection
+    base = http.client.HTTPConnection
+    return (
+        *(base.putrequest, base.putheader, base.endheaders, base.getresponse),
+        *(theirs.request, theirs.getresponse, theirs.putrequest, theirs.putheader),
+    )
+
+
+def _is_own(method: Any) -> bool:
+    # A wrapper says that it is what it wraps, but its global names are those of its own module.
+    home = method.__globals__ if type(method) is FunctionType else None
+    return home is vars(http.client) or home is vars(urllib3.connection)
+
+
+#: None where they were wrapped before this room was imported, or are those of another urllib3: nothing is plain there.
+_OWN_METHODS = _methods() if all(map(_is_own, _methods())) else None
+_OWN_BEGIN = http.client.HTTPResponse.begin if _is_own(http.client.HTTPResponse.begin) else None
 
 
 class PlainAnswer(http.client.HTTPResponse):
@@ -50,7 +73,8 @@ class PlainAnswer(http.client.HTTPResponse):
 
     def begin(self) -> None:
         read: object = self.headers  # None before, which http.client's types do not say
-        if read is not None or not self._may_have_body or not self._begin_at_once():
+        may_be_plain = read is None and self._may_have_body and not self.debuglevel
+        if not may_be_plain or http.client.HTTPResponse.begin is not _OWN_BEGIN or not self._begin_at_once():
             super().begin()
             _unfold(self.headers)
 
@@ -79,6 +103,8 @@ class PlainConnection(_Connection):
 
     #: The method and the path of the plain request that is to be answered next.
     _asked: tuple[str, str] | None = None
+    #: The last plain answer: another one cannot be read before it.
+    _answer: http.client.HTTPResponse | None = None
 
     def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
         whole = self._whole(method, url, body, headers, options)
@@ -93,7 +119,9 @@ class PlainConnection(_Connection):
 
     def _whole(self, method: str, url: str, body: Any, headers: Any, options: Mapping[str, Any]) -> bytes | None:
         """Return a request as it is written, None if it is not plain."""
-        if options != _OPTIONS or self.proxy is not None or not isinstance(body, (bytes, type(None))):
+        if _methods() != _OWN_METHODS or self.debuglevel or options != _OPTIONS:
+            return None
+        if self.proxy is not None or not isinstance(body, (bytes, type(None))):
             return None
         fields = list(headers.items())
         names = {name.lower() for name, _ in fields}
@@ -115,6 +143,8 @@ class PlainConnection(_Connection):
             self.sock.settimeout(self.timeout)
 
     def getresponse(self) -> Any:
+        if self._answer is not None and not self._answer.isclosed():
+            raise http.client.ResponseNotReady("the answer before was not read to its end")
         if self._asked is None:
             return super().getresponse()
         (method, url), self._asked = self._asked, None
@@ -127,6 +157,8 @@ class PlainConnection(_Connection):
             raise
         if answer.will_close:
             self.close()  # the answer keeps the socket
+        else:
+            self._answer = answer
         fields: Any = list(answer.headers.raw_items())
         response = HTTPResponse(
             body=answer,
@@ -143,11 +175,23 @@ class PlainConnection(_Connection):
         response.version_string = "HTTP/1.1"  # the connection's, for urllib3's log
         return response
 
+    def close(self) -> None:
+        answer, self._answer = self._answer, None
+        super().close()
+        if answer is not None:
+            answer.close()
+
 
 def _unfold(message: http.client.HTTPMessage) -> None:
     """Make one line of each field that was folded (RFC 9112, section 5.2); urllib3 does it from 2.8 on."""
-    fields = [(name, _FOLD.sub(" ", value)) for name, value in message.raw_items()]
+    fields = [(name, _in_one_line(value)) for name, value in message.raw_items()]
     for name, _ in fields:
         del message[name]
     for name, value in fields:
         message.set_raw(name, value)
+
+
+def _in_one_line(value: str) -> str:
+    *folded, last = value.split("\r\n")
+    lines = [line.rstrip(" \t") for line in folded] + [last]
+    return " ".join([lines[0], *(line.lstrip(" \t") for line in lines[1:])])

@@ -35,7 +35,7 @@ class _Idle(queue.LifoQueue[Any]):
 def _bounded_connection(kind: Any) -> Any:
     # A connection that is not urllib3's own belongs to somebody who wants to see the requests, as vcrpy does; one of
     # urllib3-future's reads in a way of its own.
-    if not kind.__module__.startswith("urllib3.") or not issubclass(kind, http.client.HTTPConnection):
+    if not kind.__module__.startswith("urllib3.connection") or not issubclass(kind, http.client.HTTPConnection):
         return kind
     return type(kind.__name__, (PlainConnection, kind), {"response_class": BoundedAnswer})
 

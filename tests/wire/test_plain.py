@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import io
 import itertools
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from urllib3.connection import HTTPConnection
 from urllib3.util import SKIP_HEADER
 
+from interactive_auth._http import plain
 from interactive_auth._http.pools import bounded_pools
 
 #: urllib3 before 2 and urllib3-future do all of it by themselves.
@@ -59,6 +61,12 @@ class Socket:
         """Do nothing."""
 
 
+def unfolded(value: str) -> str:
+    """Return a field as urllib3 has it from 2.8 on."""
+    is_older = tuple(map(int, urllib3.__version__.split(".")[:2])) < (2, 8)
+    return re.sub(r"[ \t]*\r\n[ \t]+", " ", value) if is_older else value
+
+
 class Request(NamedTuple):
     """The arguments of a connection's ``request``."""
 
@@ -88,8 +96,7 @@ def exchange(kind: Any, request: Request, answer: bytes) -> tuple[list[bytes], A
         response = connection.getresponse()
         read: Any = (
             (response.status, response.reason, response.version),
-            # One line each, as urllib3 has them from 2.8 on.
-            [(name, re.sub(r"\r?\n[ \t]+", " ", value)) for name, value in response.headers.items()],
+            [(name, unfolded(value)) for name, value in response.headers.items()],
             (response.length_remaining, response.chunked),
             connection.sock is None,
             response.read(),
@@ -110,6 +117,72 @@ def both(request: Request, answer: bytes) -> None:
 
     assert b"".join(sent) == b"".join(sent_by_theirs)
     assert read == read_by_theirs
+
+
+WRAPPED = [
+    *((http.client.HTTPConnection, name) for name in ("putrequest", "putheader", "endheaders", "getresponse", "send")),
+    *((HTTPConnection, name) for name in ("request", "getresponse", "putrequest", "putheader")),
+    (http.client.HTTPResponse, "begin"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), WRAPPED, ids=lambda part: getattr(part, "__module__", part))
+def test_somebody_who_traces(monkeypatch: pytest.MonkeyPatch, kind: Any, name: str) -> None:
+    """Whoever wraps a method of theirs, as Sentry does with two, is called for each request, once it is wrapped."""
+    calls: list[str] = []
+    method = getattr(kind, name)
+
+    @functools.wraps(method)
+    def traced(*args: Any, **kwargs: Any) -> Any:
+        calls.append(name)
+        return method(*args, **kwargs)
+
+    exchange(OURS, Request(), ANSWER)
+    monkeypatch.setattr(kind, name, traced)
+    _, read = exchange(OURS, Request(), ANSWER)
+
+    assert read[0] == (401, "Unauthorized", 11)
+    assert calls
+
+
+def test_what_was_wrapped_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrapper that was there first is told from what it wraps, though it has its name."""
+
+    @functools.wraps(HTTPConnection.request)
+    def traced(*_: Any, **__: Any) -> None:
+        """Do nothing."""
+
+    assert plain._is_own(HTTPConnection.request)
+    assert not plain._is_own(traced)
+    monkeypatch.setattr(plain, "_OWN_METHODS", None)  # so it is noted then
+    assert len(exchange(OURS, Request(), ANSWER)[0]) == 2
+
+
+def test_an_answer_that_was_not_read() -> None:
+    """Its rest is never taken for the next answer, whichever way that one is asked for."""
+    connection = OURS("matrix.example")
+    connection.sock = Socket(ANSWER)
+    connection.request("POST", "/a", body=b"{}", headers=FIELDS, chunked=False, **OPTIONS)
+    unread = connection.getresponse()
+
+    for headers in (FIELDS, {}):
+        connection.request("POST", "/b", body=b"{}", headers=headers, chunked=False, **OPTIONS)
+        with pytest.raises(http.client.ResponseNotReady):
+            connection.getresponse()
+    assert not unread.closed
+
+    connection.close()
+    assert unread.closed
+
+
+def test_debugging(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """``debuglevel`` prints what is sent and answered."""
+    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
+
+    exchange(OURS, Request(), ANSWER)
+
+    assert "send: b'POST" in (printed := capsys.readouterr().out)
+    assert "reply: 'HTTP/1.1 401" in printed
 
 
 def test_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,6 +299,7 @@ line = st.one_of(st.sampled_from(LINES), st.binary(max_size=6))
     st.sampled_from(["POST", "GET", "HEAD"]),
 )
 @example(b"HTTP/1.1 200 OK", [b"A:" + b" " * 4000] * 2, b"", "POST")
+@example(b"HTTP/1.1 200 OK", [b"A: b ", b"\t c", b" ", b"  d "], b"Content-Length: 2\r\n", "POST")
 def test_any_answer(status: bytes, lines: list[bytes], length: bytes, method: str) -> None:
     """Whatever is answered, it is read the same, or refused in the same words."""
     both(Request(method), b"\r\n".join([status, *lines, length]) + b"\r\n{}")
