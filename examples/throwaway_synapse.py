@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -192,8 +192,10 @@ def throwaway_synapse(*parts: Config, port: int | None = None) -> Iterator[Synap
     port = free_port(port)
     base_url = f"http://127.0.0.1:{port}"
     shared_secret = secrets.token_hex(16)
-    with tempfile.TemporaryDirectory(prefix="throwaway-synapse-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    with ExitStack() as stack:
+        with interrupts_wait():  # which would leave the folder behind between its making and its "with"
+            made = tempfile.TemporaryDirectory(prefix="throwaway-synapse-", ignore_cleanup_errors=True)
+            folder = Path(stack.enter_context(made))
         _write_policy(folder / "templates" / "en")
         # Every JSON text is YAML, too.
         (folder / "homeserver.yaml").write_text(json.dumps(_config(folder, port, base_url, shared_secret, parts)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -101,3 +102,26 @@ def test_ctrl_c_halfway_through_starting_synapse_leaves_nothing(monkeypatch: pyt
 
     assert len(ended) == 1
     assert ended[0] is not None
+
+
+def test_ctrl_c_halfway_through_making_the_folder_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ctrl-C after the folder was made, and before anybody knows of it, removes it, too."""
+    make = tempfile.mkdtemp
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def interrupted(*arguments: Any, **options: Any) -> str:
+        folder = make(*arguments, **options)
+        signal.raise_signal(signal.SIGINT)
+        return folder
+
+    monkeypatch.setattr(tempfile, "mkdtemp", interrupted)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    try:
+        with pytest.raises(KeyboardInterrupt), throwaway_synapse():
+            pass
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert list(tmp_path.iterdir()) == []
