@@ -176,7 +176,7 @@ class MatrixError(InteractiveAuthError):
     def _cleaner(self) -> Callable[[str], str]:
         sent = {secret for sent in self._sent for secret in secrets_in(sent) if len(secret) >= _SHORTEST_SECRET}
         # A server may quote what it was sent as it stood on the wire, in JSON or in a query.
-        found = {form for secret in sent for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""))}
+        found = {f for s in sent for f in (s, json.dumps(s)[1:-1], quote(s, safe="", errors="surrogatepass"))}
         secrets = sorted(found, key=len, reverse=True)
 
         def clean(text: str) -> str:

@@ -30,7 +30,9 @@ def printable(text: object, limit: int = 300) -> str:
     if cut.isprintable():
         return cut
     # A terminal would obey an escape sequence, and print() fails on a lone surrogate.
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+    # Bounded again, so that what was saved once is the same when it is saved anew.
+    return escaped if len(escaped) <= limit + 3 else escaped[:limit] + "..."
 
 
 def is_text(value: object) -> TypeGuard[str]:

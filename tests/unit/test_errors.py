@@ -181,6 +181,20 @@ def test_secrets_are_cut_out_of_the_text() -> None:
     assert "hunter22" not in repr(error)
 
 
+def test_a_session_that_cannot_be_sent() -> None:
+    """Half of a surrogate pair as the session's id does not keep an error from being shown."""
+    error = MatrixError(401, {"session": "http://\ud800/", "error": "It is http://\ud800/"})
+
+    assert str(error) == "401: It is [hidden]"
+
+
+def test_a_text_that_is_escaped_stays_the_same() -> None:
+    """What is kept of an error is kept unchanged when it is saved once more, however much had to be escaped."""
+    error = MatrixError(400, {"error": "\U000e0001" * 200})
+
+    assert MatrixError(*error.args).args == error.args
+
+
 def test_secrets_are_cut_before_the_text_is() -> None:
     """A secret that the bound of the text would halve is hidden all the same."""
     error = MatrixError(401, {"error": "x" * 295 + "hunter22"})
