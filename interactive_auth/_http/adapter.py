@@ -129,5 +129,5 @@ def open_session() -> requests.Session:
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     jar: CookieJar = _Jar()
-    session.cookies = jar  # type: ignore[assignment]
+    session.cookies = jar  # type: ignore[assignment]  # a jar of its own: requests names one class
     return session

@@ -722,7 +722,7 @@ def test_letters_that_standard_output_lacks(
     monkeypatch.setattr("sys.stdout", stream := io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
 
     assert run("register", *there, "--user", "bob", lines=("a password",)).status == 0
-    assert stream.buffer.getvalue() == b"Registered @\\u65e5:example.org\n"  # type: ignore[attr-defined]
+    assert stream.buffer.getvalue() == b"Registered @\\u65e5:example.org\n"  # type: ignore[attr-defined]  # it is a TextIOWrapper
 
 
 def test_standard_error_that_is_closed(

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -78,11 +79,19 @@ def test_ctrl_c_at_a_question_is_one_line(start_example: Start, token_and_terms_
     assert (program.returncode, errors) == (130, "register.py: interrupted\n")
 
 
+@pytest.fixture
+def ctrl_c_interrupts() -> Iterator[None]:
+    """Have SIGINT raise KeyboardInterrupt, whatever runs the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_ctrl_c_halfway_through_starting_synapse_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C after the process was made, and before anybody knows of it, ends that process, too."""
     started: list[subprocess.Popen[bytes]] = []
     start = subprocess.Popen
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupted(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
         started.append(start(*arguments, **options))
@@ -95,7 +104,6 @@ def test_ctrl_c_halfway_through_starting_synapse_leaves_nothing(monkeypatch: pyt
             pass
         ended = [process.poll() for process in started]
     finally:
-        signal.signal(signal.SIGINT, before)
         for process in started:
             process.kill()
             process.wait()
@@ -104,12 +112,12 @@ def test_ctrl_c_halfway_through_starting_synapse_leaves_nothing(monkeypatch: pyt
     assert ended[0] is not None
 
 
+@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_ctrl_c_halfway_through_making_the_folder_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Ctrl-C after the folder was made, and before anybody knows of it, removes it, too."""
     make = tempfile.mkdtemp
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupted(*arguments: Any, **options: Any) -> str:
         folder = make(*arguments, **options)
@@ -118,10 +126,8 @@ def test_ctrl_c_halfway_through_making_the_folder_leaves_nothing(
 
     monkeypatch.setattr(tempfile, "mkdtemp", interrupted)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    try:
-        with pytest.raises(KeyboardInterrupt), throwaway_synapse():
-            pass
-    finally:
-        signal.signal(signal.SIGINT, before)
+
+    with pytest.raises(KeyboardInterrupt), throwaway_synapse():
+        pass
 
     assert list(tmp_path.iterdir()) == []

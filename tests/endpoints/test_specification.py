@@ -353,7 +353,7 @@ def test_names_that_are_taken() -> None:
     for errcode in ("M_USER_IN_USE", "M_EXCLUSIVE"):
         body = {"errcode": errcode, "error": "Desired user ID is already taken."}
         with (
-            serve(lambda sent, body=body: Reply(400, body)) as wire,  # type: ignore[misc]
+            serve(lambda sent, body=body: Reply(400, body)) as wire,  # type: ignore[misc]  # the default binds it
             Homeserver(wire.base_url) as homeserver,
         ):
             assert homeserver.username_available("my_cool_localpart") is False

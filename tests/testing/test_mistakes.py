@@ -32,7 +32,7 @@ def test_attributes_of_a_subclass(uia_server: UIAServer) -> None:
         mine.color, mine._secret = "red", 42  # type: ignore[attr-defined]  # a private name needs no annotation
         mine.server_name = "example.com"
 
-        assert (mine.color, mine._secret) == ("red", 42)  # type: ignore[attr-defined]
+        assert (mine.color, mine._secret) == ("red", 42)  # type: ignore[attr-defined]  # as above
         assert mine.add_account("alice").user_id == "@alice:example.com"
 
 

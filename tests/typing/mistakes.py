@@ -28,7 +28,7 @@ def wrong_callbacks(homeserver: Homeserver) -> None:
     InteractiveAuth(no_argument, {})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     InteractiveAuth(do_request, stage_type)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     InteractiveAuth(do_request, coroutine)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    InteractiveAuth(do_request, lambda stage: stage.type)  # pyright: ignore[reportArgumentType]
+    InteractiveAuth(do_request, lambda stage: stage.type)  # pyright: ignore[reportArgumentType]  # the mistake
     InteractiveAuth(do_request, {"m.login.terms": stage_type})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
     InteractiveAuth(do_request, {1: lambda stage: None})  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUnknownLambdaType]
     InteractiveAuth(do_request)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -63,6 +63,6 @@ def wrong_uses(auth: InteractiveAuth[str], stage: Stage, homeserver: Homeserver)
     auth.set_email_sid(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     auth.submit_auth_dict("m.login.dummy")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     homeserver.register().authenticate({})["device"].strip()  # type: ignore[typeddict-item]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownMemberType]
-    homeserver.register().authenticate({})["access_token"].strip()  # pyright: ignore[reportTypedDictNotRequiredAccess]
+    homeserver.register().authenticate({})["access_token"].strip()  # pyright: ignore[reportTypedDictNotRequiredAccess]  # the mistake
     auth.attempt_auth().user_id()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     return auth.attempt_auth()  # type: ignore[return-value]  # pyright: ignore[reportReturnType]

@@ -171,7 +171,7 @@ def test_a_refused_token_request(by_hand: bool, refusals: list[Answer]) -> None:
         Refusals(offer(flows=[{"stages": [EMAIL]}])),
         submit_nothing,
         inputs={"email_address": "a@b.c"},
-        request_email_token=lambda *_: tokens(None),  # type: ignore[arg-type, return-value]
+        request_email_token=lambda *_: tokens(None),  # type: ignore[arg-type, return-value]  # it always raises
     )
 
     with pytest.raises(MatrixError) as caught:

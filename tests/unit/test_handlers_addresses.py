@@ -112,7 +112,7 @@ def test_address_that_no_message_can_be_sent_to(medium: str) -> None:
         raise challenge({"email": EMAIL, "msisdn": PHONE}[medium])
 
     with pytest.raises(RuntimeError, match=f"there is no token request for .*: give request_{medium}_token to Inter"):
-        InteractiveAuth(do_request, stages, inputs=inputs[medium]).attempt_auth()  # type: ignore[arg-type]
+        InteractiveAuth(do_request, stages, inputs=inputs[medium]).attempt_auth()  # type: ignore[arg-type]  # plain dicts
 
 
 def test_callback_outside_of_an_attempt() -> None:

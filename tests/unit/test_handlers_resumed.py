@@ -187,7 +187,7 @@ def test_an_empty_answer_is_asked_for_again(server: ScriptedServer, stage: str, 
         return ""
 
     with pytest.raises(Exception, match=r"(gave an empty answer 3 times|, 3 times), so nothing was sent"):
-        InteractiveAuth(server, {stage: make(ask)}, **requests).attempt_auth()  # type: ignore[arg-type]
+        InteractiveAuth(server, {stage: make(ask)}, **requests).attempt_auth()  # type: ignore[arg-type]  # plain dicts
 
     assert (len(asked), len(server.sent)) == (3, 1)
 

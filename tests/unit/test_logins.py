@@ -281,4 +281,4 @@ def test_wrong_options(connect: Callable[..., Homeserver], options: Any, error: 
 def test_wrong_type_of_registration(connect: Callable[..., Homeserver]) -> None:
     """There is one other way to register."""
     with pytest.raises(ValueError, match=r'type must be "m\.login\.application_service" or None'):
-        connect().register("alice", type="m.login.password")  # type: ignore[arg-type]
+        connect().register("alice", type="m.login.password")  # type: ignore[arg-type]  # the mistake

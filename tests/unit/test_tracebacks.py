@@ -139,7 +139,7 @@ def test_a_refused_token_request(server: ScriptedServer, user: ScriptedUser, by_
         lambda: InteractiveAuth(print, {}, client_secret=SECRET, max_attempts=0),
         lambda: Homeserver("ftp://x", access_token=SECRET),
         lambda: setattr(Homeserver("https://example.org"), "access_token", SECRET + " x"),
-        lambda: handlers.password(5, SECRET),  # type: ignore[arg-type]
+        lambda: handlers.password(5, SECRET),  # type: ignore[arg-type]  # the mistake
         lambda: handlers.registration_token(SECRET + "\ud800"),
         lambda: Homeserver("https://example.org").register("", SECRET),
         lambda: InteractiveAuth(print, {}).set_email_sid(""),
@@ -148,10 +148,10 @@ def test_a_refused_token_request(server: ScriptedServer, user: ScriptedUser, by_
         lambda: setattr(InteractiveAuth(print, {}), "poll_interval", 0),
         lambda: setattr(InteractiveAuth(print, {}), "poll_timeout", -1),
         lambda: RetryPolicy(retries=-1),
-        lambda: MatrixError("403", {}),  # type: ignore[arg-type]
+        lambda: MatrixError("403", {}),  # type: ignore[arg-type]  # the mistake
         lambda: Stage(PASSWORD).add_cleanup(print),
-        lambda: bots.check_answer(403, {}, 5),  # type: ignore[arg-type]
-        lambda: bots.from_coroutine(5),  # type: ignore[arg-type]
+        lambda: bots.check_answer(403, {}, 5),  # type: ignore[arg-type]  # the mistake
+        lambda: bots.from_coroutine(5),  # type: ignore[arg-type]  # the mistake
         lambda: setattr(UIAServer.__new__(UIAServer), "answer", 5),
     ],
     ids=range(19),
@@ -167,7 +167,7 @@ def test_refused_arguments(call: Callable[[], object]) -> None:
 @pytest.mark.parametrize(
     ("callback", "stage"),
     [
-        (handlers.password("alice", lambda: 5), PASSWORD),  # type: ignore[arg-type, return-value]
+        (handlers.password("alice", lambda: 5), PASSWORD),  # type: ignore[arg-type, return-value]  # the mistake
         (handlers.registration_token(lambda: ""), "m.login.registration_token"),
         (handlers.recaptcha(lambda key: None), "m.login.recaptcha"),
         (handlers.terms(bool), "m.login.terms"),
@@ -214,7 +214,7 @@ def test_a_group_of_errors(server: ScriptedServer) -> None:
 
     def ask(stage: Stage) -> None:
         try:
-            Homeserver.__init__.__wrapped__(Homeserver.__new__(Homeserver), "ftp://x")  # type: ignore[attr-defined]
+            Homeserver.__init__.__wrapped__(Homeserver.__new__(Homeserver), "ftp://x")  # type: ignore[attr-defined]  # wraps() sets it
         except ValueError as error:
             raise GroupError(error) from None
 

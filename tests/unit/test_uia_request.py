@@ -397,9 +397,9 @@ def test_what_is_no_dropped_request(adapter: Adapter, homeserver: Homeserver, re
     del request
     homeserver.delete_device("TWO").authenticate({})
     with pytest.raises(TypeError):
-        homeserver.delete_device("THREE").authenticate(5)  # type: ignore[arg-type, type-var]
+        homeserver.delete_device("THREE").authenticate(5)  # type: ignore[arg-type, type-var]  # the mistake
     with pytest.raises(TypeError):
-        homeserver.uia_request("POST", "/x", [1])  # type: ignore[arg-type]
+        homeserver.uia_request("POST", "/x", [1])  # type: ignore[arg-type]  # the mistake
 
     assert [str(each.message) for each in recwarn] == []
 

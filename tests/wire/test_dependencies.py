@@ -118,7 +118,7 @@ def test_another_beginning() -> None:
     answer.begin()
     assert (answer.status, answer.headers["Link"]) == (103, "x")
 
-    answer.headers = None  # type: ignore[assignment]
+    answer.headers = None  # type: ignore[assignment]  # as http.client itself has it
     answer.begin()
 
     assert (answer.status, answer.headers["Link"], answer.read()) == (200, None, b"{}")

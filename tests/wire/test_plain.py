@@ -55,7 +55,7 @@ class Socket:
 
     def makefile(self, _: str) -> io.BufferedReader:
         """Return what has come in."""
-        return io.BufferedReader(io.BytesIO(self._answer))  # type: ignore[arg-type]
+        return io.BufferedReader(io.BytesIO(self._answer))  # type: ignore[arg-type]  # enough of a raw stream
 
     def close(self) -> None:
         """Do nothing."""
