@@ -30,8 +30,19 @@ pytest_plugins = [
     ),
 ]
 
-#: Files of half a minute and more.
-_LONGEST = ("test_typing.py", "test_queue_killed.py", "test_queue.py", "test_in_a_terminal.py")
+#: Folders whose tests share homeservers, so that one process works through each: it starts them once.
+_TOGETHER = ("stages", "browser", "end_to_end", "endpoints", "servers", "bots", "any_server", "notebook", "dendrite")
+#: What takes longest, the longest first, apart from those folders.
+_LONGEST = (
+    "test_queue_killed.py",
+    "test_queue.py",
+    "test_without_arguments.py",
+    "test_in_a_terminal.py",
+    "test_memory.py",
+    "test_connection.py",
+    "test_typing.py",
+    "test_paths.py",
+)
 
 Sized = Callable[[int, int], int]
 
@@ -46,8 +57,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, each of which one process works through: it would end alone."""
-    items.sort(key=lambda item: item.path.name not in _LONGEST)
+    """Begin with what takes longest: the process that works through it would end alone."""
+    order = {name: place for place, name in enumerate((*_TOGETHER, *_LONGEST))}
+    items.sort(key=lambda item: min(order.get(name, len(order)) for name in (item.path.parent.name, item.path.name)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Give each process a file at a time, or a folder of those that belong together."""
+    from xdist.scheduler import LoadFileScheduling  # here, because the unit tests run where it is not installed
+
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types where pyright looks
+        def _split_scope(self, nodeid: str) -> str:
+            """As in the class above; an xdist that knows no such method would go on by the file."""
+            file: str = super()._split_scope(nodeid)
+            folder = file.rpartition("/")[0].rpartition("/")[2]
+            return folder if folder in _TOGETHER else file
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
