@@ -77,7 +77,8 @@ def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[str]]:
     def read() -> list[str]:
         out, err = capsys.readouterr()
         assert err == ""
-        return [line.rpartition("\r")[2] for line in out.removesuffix("\n").split("\n")]
+        lines = [line.rpartition("\r")[2] for line in out.removesuffix("\n").split("\n")]
+        return lines if lines[-1] else lines[:-1]  # a wait that was over at once was not even shown
 
     return read
 

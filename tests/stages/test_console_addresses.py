@@ -65,7 +65,6 @@ def test_the_link_is_opened_and_nobody_is_asked(
         f"Mail sent to {new.address}.",
         "Open the link in the mail.",
         COME_BACK.format("address"),
-        "",
     ]
 
 
@@ -119,7 +118,6 @@ def test_who_comes_back_may_change_the_address(
         "r: send it again, c: change the address, Enter: go on waiting",
         "Nothing was sent to that address. The server said: Unable to parse email address",
         f"Mail sent to {new.address}.",
-        "",
     ]
 
 

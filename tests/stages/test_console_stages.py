@@ -154,7 +154,7 @@ def test_stage_that_is_done_on_a_page(
     assert server.answered == polled
     assert asked == []
     assert opened == ([url] if open_browser else [])
-    assert said() == [f"Step 1 of 1: {step}", "Open this page in a browser:", url, DONE, ""]
+    assert said() == [f"Step 1 of 1: {step}", "Open this page in a browser:", url, DONE]
 
 
 @pytest.mark.parametrize(("stage", "step"), FALLBACK.items())
@@ -254,7 +254,7 @@ def test_stage_that_is_done_by_a_link(
     assert asked == []
     place = "address" if stage is AuthType.EMAIL else "number"
     hint = f"To send it again, or to change the {place}, interrupt this cell and run it again."
-    assert said() == [*lines, hint, ""]
+    assert said() == [*lines, hint]
 
 
 def test_mail_that_nobody_can_send_again(
@@ -267,7 +267,7 @@ def test_mail_that_nobody_can_send_again(
 
     assert InteractiveAuth(server, console.handlers(homeserver), **options).attempt_auth() == "done"
 
-    assert said() == ["Step 1 of 1: email address", "Open the link in the mail.", ""]
+    assert said() == ["Step 1 of 1: email address", "Open the link in the mail."]
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "javascript:alert(1)", 5, None])

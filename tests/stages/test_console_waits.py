@@ -306,7 +306,7 @@ def test_stage_of_wide_letters(
     server.then_always(challenge([80 * "\u8a3c"]))
 
     with pytest.raises(AuthTimeoutError):
-        InteractiveAuth(server, console.handlers(homeserver), poll_interval=0.01, poll_timeout=0.03).attempt_auth()
+        InteractiveAuth(server, console.handlers(homeserver), poll_interval=0.05, poll_timeout=0.2).attempt_auth()
 
     said = updates(capsys.readouterr().out)
     assert said
