@@ -22,7 +22,7 @@ def main() -> None:
     begun = time.monotonic()
     with Homeserver(base_url, timeout=timeout) as homeserver:
         try:
-            homeserver.register("alice").authenticate(lambda stage: {"type": stage.type}, retry=None)
+            homeserver.register("alice").authenticate(lambda stage: {"type": stage.type}, retry=None, max_attempts=1)
         except InteractiveAuthError as error:
             kind, text, size = type(error).__name__, f"{error} {error!r}", len(pickle.dumps(error))
     print(json.dumps({"kind": kind, "text": text, "pickled": size, "seconds": time.monotonic() - begun}))
