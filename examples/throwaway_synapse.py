@@ -93,8 +93,13 @@ class Synapse:
         """
         output = self._folder / "output"
         # An interrupt halfway through Popen would leave a process behind that nobody knows of.
-        with interrupts_wait(), open(output, "ab") as stream:
-            self._process = subprocess.Popen(
+        with interrupts_wait():
+            self._process = self._begin(output)
+        _wait_until_up(self._process, self.base_url, self._session, output)
+
+    def _begin(self, output: Path) -> subprocess.Popen[bytes]:
+        with open(output, "ab") as stream:
+            return subprocess.Popen(
                 [sys.executable, "-m", "synapse.app.homeserver", "-c", str(self._folder / "homeserver.yaml")],
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
@@ -103,7 +108,6 @@ class Synapse:
                 # Ctrl-C in a terminal is meant for the program, which then stops Synapse in good order.
                 start_new_session=True,
             )
-        _wait_until_up(self._process, self.base_url, self._session, output)
 
     def stop(self) -> None:
         """Stop it; what it knows stays on the disk."""

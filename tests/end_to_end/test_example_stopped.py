@@ -87,7 +87,7 @@ def ctrl_c_interrupts() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("ctrl_c_interrupts")
+@pytest.mark.usefixtures("ctrl_c_interrupts", "not_forked")
 def test_ctrl_c_halfway_through_starting_synapse_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C after the process was made, and before anybody knows of it, ends that process, too."""
     started: list[subprocess.Popen[bytes]] = []

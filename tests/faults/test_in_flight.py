@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ BUSY = 1.2
 @pytest.fixture
 def synapse(monkeypatch: pytest.MonkeyPatch) -> Iterator[Synapse]:
     """Run a Synapse that takes its time to register."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
     module = {"module": "slow_registration.SlowRegistration", "config": {"seconds": BUSY}}
     with throwaway_synapse(OPEN, TERMS, {"modules": [module]}) as running:
         yield running

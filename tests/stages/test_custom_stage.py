@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -34,7 +35,7 @@ def magic_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synapse]:
     folder = tmp_path_factory.mktemp("modules")
     (folder / "magic_stage.py").write_text(MODULE)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("PYTHONPATH", str(folder))
+        patched.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
         with throwaway_synapse(OPEN, {"modules": [{"module": "magic_stage.Magic"}]}) as running:
             yield running
 
