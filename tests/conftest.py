@@ -21,14 +21,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 # An assertion in them then shows its values, as in a test.
 pytest.register_assert_rewrite("support")
+_SUPPORT = ("clocks", "dendrite", "forks", "homeservers", "machine", "networks", "own_terminal", "programs", "threads")
 #: The library's own plugin. As an installed one it would be imported before coverage is measured; setup.cfg sees to it.
-pytest_plugins = [
-    "interactive_auth._pytest",
-    *(
-        f"support.{name}"
-        for name in ("clocks", "dendrite", "homeservers", "machine", "networks", "own_terminal", "programs", "threads")
-    ),
-]
+pytest_plugins = ["interactive_auth._pytest", *(f"support.{name}" for name in _SUPPORT)]
 
 #: Folders whose tests share homeservers, so that one process works through each: it starts them once.
 _TOGETHER = ("stages", "browser", "end_to_end", "endpoints", "servers", "bots", "any_server", "notebook", "dendrite")
@@ -43,6 +38,8 @@ _LONGEST = (
     "test_typing.py",
     "test_paths.py",
 )
+#: What goes through the same lines again and again, which others cover; it takes twice as long where that is measured.
+_NOT_MEASURED = ("test_exchanges.py", "test_growth.py", "test_properties.py")
 
 Sized = Callable[[int, int], int]
 
@@ -60,6 +57,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest: the process that works through it would end alone."""
     order = {name: place for place, name in enumerate((*_TOGETHER, *_LONGEST))}
     items.sort(key=lambda item: min(order.get(name, len(order)) for name in (item.path.parent.name, item.path.name)))
+    for item in items:
+        if item.path.name in _NOT_MEASURED:
+            item.add_marker("no_cover")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -67,7 +67,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Give each process a file at a time, or a folder of those that belong together."""
     from xdist.scheduler import LoadFileScheduling  # here, because the unit tests run where it is not installed
 
-    class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types where pyright looks
+    class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             """As in the class above; an xdist that knows no such method would go on by the file."""
             file: str = super()._split_scope(nodeid)
