@@ -138,6 +138,28 @@ def test_a_tab_that_was_closed(site: Site, attempts: list[Attempt], person: Pers
     assert seen(chromium) == ("To do: terms of service", ["button", "a"])
 
 
+def test_a_page_that_nobody_has_opened(site: Site, attempts: list[Attempt]) -> None:
+    """What no browser has visited is not waited for: the next stage opens another page at once."""
+    attempts.append(attempt := Attempt(site))
+    first = attempt.opened.get(timeout=10)
+
+    attempt.answer(1)
+
+    assert attempt.opened.get(timeout=10) != first
+
+
+def test_a_page_that_is_about_to_go_away(site: Site, attempts: list[Attempt], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page whose time is over takes no stage any more, though its server has not noticed yet; there is another."""
+    monkeypatch.setattr(browser, "_GRACE", 0.0)
+    monkeypatch.setattr(browser, "_NOTICE", 1.0)
+    attempts.append(attempt := Attempt(site))
+    first = attempt.opened.get(timeout=10)
+
+    attempt.answer(1)
+
+    assert attempt.opened.get(timeout=10) != first
+
+
 def test_a_next_stage_that_is_not_for_the_browser(
     site: Site, attempts: list[Attempt], person: Person, chromium: Chrome
 ) -> None:
