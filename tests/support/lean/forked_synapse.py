@@ -5,6 +5,7 @@ Twisted makes its reactor when Synapse is imported, and a reactor cannot be shar
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ _reactor = _Later()
 installReactor(_reactor)
 
 from synapse.app import homeserver  # noqa: E402  # after the reactor that it finds
+
+gc.freeze()  # or each fork would have all of it collected, and copied for that
 
 
 def run(folder: Path, output: Path, path: list[str]) -> None:
