@@ -90,12 +90,15 @@ def test_less_and_elsewhere(playground: Playground) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
 
-    _, shown = playground("--no-token", "--port", str(port))
+    program, shown = playground("--no-token", "--port", str(port))
+    with Homeserver(shown["address"]) as homeserver:
+        bob = homeserver.register("bob", "a password").authenticate({})
+    program.send_signal(signal.SIGINT)
+    program.communicate()
 
     assert shown["address"] == f"http://127.0.0.1:{port}"
     assert "token" not in shown
-    with Homeserver(shown["address"]) as homeserver:
-        assert homeserver.register("bob", "a password").authenticate({})["user_id"] == "@bob:throwaway.localhost"
+    assert bob["user_id"] == "@bob:throwaway.localhost"
 
 
 def test_synapse_that_ends_by_itself(playground: Playground, example_folder: Path) -> None:
