@@ -112,13 +112,14 @@ def _unhandled(flow: Stages, completed: Collection[str], needs: Needs) -> list[s
 def _lacks(flow: Stages, completed: Collection[str], needs: Needs) -> list[str]:
     """Return why ``flow`` does not fit, a phrase each; an empty list if it fits."""
     reasons = [f"it lacks {stage}, for which an input was given" for stage in needs.given if stage not in flow]
-    if unhandled := _unhandled(flow, completed, needs):
+    unhandled = _unhandled(flow, completed, needs)
+    if unhandled:
         named = ", ".join(printable(stage, 100) for stage in unhandled[:_LACKED])
         reasons.append(f"there is no handler for {named}{', ...' if unhandled[_LACKED:] else ''}")
     for stage in (AuthType.EMAIL, AuthType.MSISDN):
         # The caller says that it can ask for the missing address later by naming the stage.
         can_ask = needs.supported is not None and stage in needs.supported
-        if stage in flow and stage not in completed and stage not in needs.given and not can_ask:
+        if stage in flow and stage not in (*completed, *needs.given, *unhandled) and not can_ask:
             reasons.append(f"{stage} needs an input that was not given, and supported_stages does not name it")
     return reasons
 

@@ -125,11 +125,12 @@ def test_choice(flows: list[Stages], completed: Sequence[str], wants: Needs, cho
         ([(), (EMAIL,)], ANYTHING, r"\(no stages\): it has no stages, and others are offered \| m.login.email"),
         ([(SSO, TERMS)], needs(handled=[TERMS]), f"{SSO} -> {TERMS}: there is no handler for {SSO}"),
         ([(SSO,)], needs(handled=[], given=[EMAIL]), f"an input was given; there is no handler for {SSO}$"),
+        ([(EMAIL,)], needs(handled=[]), f": {EMAIL}: there is no handler for {EMAIL}$"),
         ([(SSO,), (TERMS,)], needs(handled=[]), rf"no handler for {SSO} \| {TERMS}: there is no handler for {TERMS}"),
     ],
     ids=[
         *("no flow", "email without input", "msisdn without input", "input without stage", "input, no stages"),
-        *("empty among others", "no handler", "no input and no handler", "no handlers"),
+        *("empty among others", "no handler", "no input and no handler", "neither of one stage", "no handlers"),
     ],
 )
 def test_nothing_fits(flows: list[Stages], wants: Needs, said: str) -> None:
