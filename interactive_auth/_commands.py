@@ -255,8 +255,13 @@ def _request_mail(homeserver: Homeserver, given: str | None, client_secret: str)
 
 def _submit_code(homeserver: Homeserver, submit_url: str, sid: str, client_secret: str) -> None:
     for _ in range(TRIES):
-        if homeserver.submit_token(submit_url, sid, client_secret, ask("Code in the mail")):
-            return
+        try:
+            if homeserver.submit_token(submit_url, sid, client_secret, ask("Code in the mail")):
+                return
+        except MatrixError as error:
+            if error.errcode != "M_SESSION_EXPIRED":  # MSC4183
+                raise
+            raise AuthCancelledError("the code came too late, and the address was not added: begin again") from error
         say("That code is wrong.")
     raise AuthCancelledError("the code was wrong each time, and the address was not added")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from interactive_auth import Homeserver, __main__, __version__, _commands
+from interactive_auth import Homeserver, MatrixError, __main__, __version__, _commands
 from interactive_auth.__main__ import main
 from interactive_auth.homeserver import Purpose
 from interactive_auth.testing import UIAServer
@@ -531,7 +531,18 @@ def test_an_address_that_is_refused(run: Run, there: Args, uia_server: UIAServer
     assert "Somebody has it" in ended.err
 
 
-@pytest.mark.parametrize(("codes", "status"), [(("wrong", "right"), 0), (("wrong", "wrong", "wrong"), 1)])
+CODE_IS_WRONG = "That code is wrong."
+
+
+@pytest.mark.parametrize(
+    ("codes", "status", "said"),
+    [
+        (("wrong", "right"), 0, CODE_IS_WRONG),
+        (("wrong", "wrong", "wrong"), 1, CODE_IS_WRONG),
+        (("late",), 1, "the code came too late, and the address was not added: begin again\n"),
+        (("refused",), 1, "No more today"),
+    ],
+)
 def test_a_mail_that_brings_a_code(
     run: Run,
     there: Args,
@@ -539,10 +550,15 @@ def test_a_mail_that_brings_a_code(
     monkeypatch: pytest.MonkeyPatch,
     codes: tuple[str, ...],
     status: int,
+    said: str,
 ) -> None:
-    """The code is asked for, three times at most."""
+    """The code is asked for, three times at most, and not again where it is no use."""
+    refusals = {"late": ("M_SESSION_EXPIRED", "It has expired"), "refused": ("M_FORBIDDEN", "No more today")}
 
     def submit(self: Homeserver, submit_url: str, sid: str, client_secret: str, token: str) -> bool:
+        if token in refusals:
+            errcode, error = refusals[token]
+            raise MatrixError(400, {"errcode": errcode, "error": error})
         uia_server.complete("m.login.email.identity")
         return token == "right"
 
@@ -556,7 +572,7 @@ def test_a_mail_that_brings_a_code(
     ended = run("add-email", *there, "--email", "a@example.org", lines=(*LOGGED_IN, *codes))
 
     assert ended.status == status
-    assert "That code is wrong." in ended.err
+    assert said in ended.err
 
 
 def test_a_mail_without_a_sid(run: Run, there: Args, uia_server: UIAServer) -> None:
