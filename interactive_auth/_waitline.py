@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from . import _prompts
@@ -73,9 +74,8 @@ class WaitLine:
             _prompts.say(self._hint)
         elif typed and choices:
             # Enter looks, whatever else was typed.
-            act = choices.get(typed.strip()) if typed.strip() in choices or "\n" not in typed else choices[ENTER]
-            if act is not None:
-                self._act(act)
+            known = typed.strip() if typed.strip() in choices or "\n" not in typed else ENTER
+            self._act(choices.get(known, partial(_prompts.say, self._hint)))
         self._show(wait, time.monotonic() - self._begun)
         self._is_new_wait = False
 

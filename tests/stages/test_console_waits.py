@@ -120,6 +120,19 @@ def test_what_is_typed_during_a_wait(open_terminal: Callable[..., Terminal]) -> 
     terminal.wait_for("done")
 
 
+def test_a_key_that_does_nothing(open_terminal: Callable[..., Terminal]) -> None:
+    """Which keys there are is said once more, and the line of the wait goes on below."""
+    terminal = open_terminal(SIGN_UP + RUN)
+    terminal.wait_for(KEYS)
+    terminal.wait_for(AWAITED.format(11))
+
+    terminal.press("x")
+
+    terminal.wait_for(KEYS)
+    terminal.wait_for(AWAITED.format(9))
+    assert terminal.screen[-2:] == [KEYS, AWAITED.format(9)]
+
+
 def test_in_a_pipe() -> None:
     """A log says once what is awaited, and for how long; standard output has the program's own words alone."""
     ended = subprocess.run(
