@@ -74,8 +74,8 @@ class WaitLine:
             _prompts.say(self._hint)
         elif typed and choices:
             # Enter looks, whatever else was typed.
-            known = typed.strip() if typed.strip() in choices or "\n" not in typed else ENTER
-            self._act(choices.get(known, partial(_prompts.say, self._hint)))
+            key = typed.strip() if typed.strip() in choices or "\n" not in typed else ENTER
+            self._act(choices.get(key, partial(_prompts.say, self._hint)))
         self._show(wait, time.monotonic() - self._begun)
         self._is_new_wait = False
 

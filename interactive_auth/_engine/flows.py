@@ -119,7 +119,8 @@ def _lacks(flow: Stages, completed: Collection[str], needs: Needs) -> list[str]:
     for stage in (AuthType.EMAIL, AuthType.MSISDN):
         # The caller says that it can ask for the missing address later by naming the stage.
         can_ask = needs.supported is not None and stage in needs.supported
-        if stage in flow and stage not in (*completed, *needs.given, *unhandled) and not can_ask:
+        is_open = stage in flow and stage not in completed
+        if is_open and not can_ask and stage not in needs.given and stage not in unhandled:
             reasons.append(f"{stage} needs an input that was not given, and supported_stages does not name it")
     return reasons
 
