@@ -6,6 +6,7 @@ Twisted makes its reactor when Synapse is imported, and a reactor cannot be shar
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
 from pathlib import Path
@@ -48,5 +49,6 @@ def run(folder: Path, output: Path, path: list[str]) -> None:
         os.dup2(stream.fileno(), sys.stdout.fileno())
         os.dup2(stream.fileno(), sys.stderr.fileno())
     _reactor.real = PollReactor()
+    logging.disable(logging.INFO)  # lines about each request, which nobody reads
     sys.argv = ["synapse.app.homeserver", "-c", str(folder / "homeserver.yaml")]
     homeserver.main()
