@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import random
 import shutil
@@ -62,11 +61,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # With --no-cov, pytest-cov has nothing that it could stop, and fails.
         if item.path.name in _NOT_MEASURED and not item.config.getoption("no_cov", True):
             item.add_marker("no_cover")
-
-
-def pytest_collection_finish() -> None:
-    """Keep the thousands of tests, which stay to the end, from being looked through for garbage again and again."""
-    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
