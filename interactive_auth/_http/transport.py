@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from http.client import parse_headers
+from traceback import walk_tb
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -137,6 +139,10 @@ class Transport:
             if error.response is None:
                 raise
             response = error.response
+        except (TypeError, ValueError) as error:
+            if not _is_of_head(error):  # a hook of the session's may raise what it likes
+                raise
+            raise OSError("the head of the answer cannot be read") from None
         return read_response(response, self.timeout, bounded=self._is_own)
 
     def _copy(self, target: Target, body: bytes | None, token: str | None) -> _Prepared:
@@ -225,3 +231,11 @@ def _hide_redirect(response: requests.Response, *_: Any, **__: Any) -> None:
     location = response.headers.pop("location", None)
     if location is not None:
         response.headers[REDIRECT] = location
+
+
+def _is_of_head(error: Exception) -> bool:
+    """Return whether an error comes from the parser for mail, which ``http.client`` gives an answer's fields to.
+
+    It decodes a ``boundary*`` by whatever codec a server names, and lets what goes wrong there pass.
+    """
+    return any(frame.f_code is parse_headers.__code__ for frame, _ in walk_tb(error.__traceback__))

@@ -143,6 +143,39 @@ def test_answer_that_never_ends_in_time(server: WireServer, script: Callable[[Ex
     assert time.monotonic() - began < SOON
 
 
+@pytest.mark.parametrize(
+    "boundary",
+    [
+        b"*=undefined''a",
+        b"*=idna''xn--a",
+        b"*=punycode''%ff",
+        b"*=a\0b''x",
+        b"*%b*=a''b" % (5000 * b"9"),
+        b"*=''; boundary*0*=''",
+    ],
+)
+def test_head_that_the_parser_for_mail_fails_at(server: WireServer, connect: Connect, boundary: bytes) -> None:
+    """It has codecs decode a boundary, and what they raise; a server can name any of them."""
+    kind = b"Content-Type: multipart/mixed; boundary%b\r\n" % boundary
+    server.will_send(OK + kind + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+
+    with pytest.raises(HomeserverConnectionError, match="got no answer: the head of the answer cannot be read"):
+        connect(server.base_url, timeout=SOON).delete_devices([])(None)
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), TypeError("mine")], ids=type)
+def test_exception_of_a_sessions_hook(server: WireServer, error: Exception) -> None:
+    """What a hook of the caller's raises is the caller's."""
+
+    def hook(response: requests.Response, *_: Any, **__: Any) -> None:
+        raise error
+
+    with requests.Session() as session:
+        session.hooks["response"].append(hook)
+        with pytest.raises(type(error), match=r"^mine$"):
+            Homeserver(server.base_url, session=session).delete_devices([])(None)
+
+
 def test_nothing_of_a_callers_session_is_changed(server: WireServer) -> None:
     """Its pools, their classes, its adapters, headers and cookies stay what they are."""
     with requests.Session() as session:
