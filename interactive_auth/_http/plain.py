@@ -46,10 +46,14 @@ _END = b"\r\n\r\n"
 def _methods() -> tuple[Any, ...]:
     """Return all that a plain request goes round, as it is now."""
     theirs: Any = urllib3.connection.HTTPConnection
+    secure: Any = urllib3.connection.HTTPSConnection
+    if not issubclass(secure, theirs):  # there is no TLS
+        secure = theirs
     base = http.client.HTTPConnection
     return (
         *(base.putrequest, base.putheader, base.endheaders, base.getresponse),
         *(theirs.request, theirs.getresponse, theirs.putrequest, theirs.putheader),
+        *(secure.request, secure.getresponse, secure.putrequest, secure.putheader, secure.endheaders),
     )
 
 

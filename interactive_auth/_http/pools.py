@@ -28,6 +28,10 @@ class _Idle(queue.LifoQueue[Any]):
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         if len(self.queue) >= self.maxsize > 0:
             raise queue.Full
+        # What TLS has decrypted beyond an answer would be the next one; urllib3 looks at what is still encrypted.
+        pending = getattr(getattr(item, "sock", None), "pending", None)
+        if pending is not None and pending():
+            item.close()  # it is opened anew when it is wanted
         self.queue.append(item)
 
 

@@ -13,7 +13,7 @@ import pytest
 import urllib3
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from urllib3.connection import HTTPConnection
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import SKIP_HEADER
 
 from interactive_auth._http import plain
@@ -124,6 +124,7 @@ WRAPPED = [
     *((HTTPConnection, name) for name in ("request", "getresponse", "putrequest", "putheader")),
     (http.client.HTTPResponse, "begin"),
 ]
+WRAPPED_FOR_TLS = ("request", "getresponse", "putrequest", "putheader", "endheaders")
 
 
 @pytest.mark.parametrize(("kind", "name"), WRAPPED, ids=lambda part: getattr(part, "__module__", part))
@@ -143,6 +144,16 @@ def test_somebody_who_traces(monkeypatch: pytest.MonkeyPatch, kind: Any, name: s
 
     assert read[0] == (401, "Unauthorized", 11)
     assert calls
+
+
+@pytest.mark.parametrize("name", WRAPPED_FOR_TLS)
+def test_somebody_who_traces_what_is_encrypted(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The class that speaks TLS may be wrapped by itself."""
+    assert plain._methods() == plain._OWN_METHODS
+
+    monkeypatch.setattr(HTTPSConnection, name, lambda *_, **__: None)
+
+    assert plain._methods() != plain._OWN_METHODS
 
 
 def test_what_was_wrapped_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,3 +228,24 @@ def test_certificate_that_expires_meanwhile(begin: Begin, authority: trustme.CA,
 
     assert [b"auth" in received.body for received in server.received] == [False]
     assert len(server.connections) == 3
+
+
+def test_more_than_an_answer(tls_server: WireServer) -> None:
+    """What comes encrypted in one piece with an answer, and lies behind it, is not the answer to the next request."""
+    head, forged = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", b'{"forged": true}'
+    whole = b'{"padding": "%b"}' % (9000 * b"x")
+
+    def script(exchange: Exchange) -> None:
+        if len(exchange.server.received) == 1:
+            exchange.wfile.write(head % len(whole) + whole + head % len(forged) + forged)
+        else:
+            exchange.reply(200, b'{"real": true}', {})
+
+    tls_server.script = script
+
+    with Homeserver(tls_server.base_url) as homeserver:
+        homeserver.delete_devices([])(None)
+        assert homeserver.delete_devices([])(None) == {"real": True}
+        assert homeserver.delete_devices([])(None) == {"real": True}
+
+    assert len(tls_server.connections) == 2
