@@ -46,9 +46,8 @@ _END = b"\r\n\r\n"
 def _methods() -> tuple[Any, ...]:
     """Return all that a plain request goes round, as it is now."""
     theirs: Any = urllib3.connection.HTTPConnection
-    secure: Any = urllib3.connection.HTTPSConnection
-    if not issubclass(secure, theirs):  # there is no TLS
-        secure = theirs
+    tls: Any = urllib3.connection.HTTPSConnection
+    secure = tls if issubclass(tls, theirs) else theirs  # where Python has no TLS
     base = http.client.HTTPConnection
     return (
         *(base.putrequest, base.putheader, base.endheaders, base.getresponse),
