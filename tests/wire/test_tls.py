@@ -247,5 +247,3 @@ def test_more_than_an_answer(tls_server: WireServer) -> None:
         homeserver.delete_devices([])(None)
         assert homeserver.delete_devices([])(None) == {"real": True}
         assert homeserver.delete_devices([])(None) == {"real": True}
-
-    assert len(tls_server.connections) == 2
