@@ -17,6 +17,8 @@ to do is held by ``tests/wire/test_dependencies.py``.
                                                 None again (``deadline``); what it notes of a plain one is noted
                                                 without it (``plain``)
 ``http.client.HTTPMessage.set_raw, raw_items``  a head's fields, as the parser for mail leaves them (``plain``)
+``http.client.parse_headers``                   reads the fields of a head that is not plain; what it raises by
+                                                itself is no mistake of a caller's (``transport``)
 ``urllib3.connection.HTTPConnection.request,``  how a pool sends and reads; they are public, but what a pool tells
 ``getresponse``                                 the one, and wants of the other, is not written down (``plain``)
 ``putrequest, putheader, endheaders``           only compared with what they were: who wraps one is called (``plain``)

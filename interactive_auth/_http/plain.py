@@ -12,6 +12,7 @@ from __future__ import annotations
 import http.client
 import re
 from collections.abc import Mapping
+from operator import attrgetter
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -43,17 +44,16 @@ _MOST_FIELDS = 99
 _END = b"\r\n\r\n"
 
 
+_methods_of = attrgetter("request", "getresponse", "putrequest", "putheader", "endheaders")
+
+
 def _methods() -> tuple[Any, ...]:
     """Return all that a plain request goes round, as it is now."""
     theirs: Any = urllib3.connection.HTTPConnection
     tls: Any = urllib3.connection.HTTPSConnection
     secure = tls if issubclass(tls, theirs) else theirs  # where Python has no TLS
-    base = http.client.HTTPConnection
-    return (
-        *(base.putrequest, base.putheader, base.endheaders, base.getresponse),
-        *(theirs.request, theirs.getresponse, theirs.putrequest, theirs.putheader),
-        *(secure.request, secure.getresponse, secure.putrequest, secure.putheader, secure.endheaders),
-    )
+    methods: tuple[Any, ...] = _methods_of(http.client.HTTPConnection) + _methods_of(theirs) + _methods_of(secure)
+    return methods
 
 
 def _is_own(method: Any) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import io
 import sys
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -143,3 +144,15 @@ def test_the_way_of_the_own_session(server: WireServer) -> None:
 def test_what_the_adapter_replaces(name: str) -> None:
     """It replaces what requests documents for subclasses."""
     assert "when subclassing" in (getattr(HTTPAdapter, name).__doc__ or "")
+
+
+def test_the_parser_of_a_head() -> None:
+    """``parse_headers`` is among the frames of whatever is raised while a head is read."""
+    stream = io.BytesIO()
+    stream.close()
+
+    with pytest.raises(ValueError, match="closed file") as caught:
+        http.client.parse_headers(stream)
+
+    codes = [frame.f_code for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    assert http.client.parse_headers.__code__ in codes
